@@ -190,20 +190,15 @@ def test_the_hint_of_an_audit_runs_as_it_stands(vlsbench: Command, tmp_path: Pat
     [
         ("hf/nosuchdir", "model hf/nosuchdir: no folder ./nosuchdir\n"),
         ("hf/./nosuch", "model hf/./nosuch: no folder ./nosuch\n"),
-        ("tiny", "unknown model 'tiny': did you mean hf/tiny? give openai/NAME"),
-        ("openia/gpt-4o", "unknown model 'openia/gpt-4o': did you mean openai or broken? give"),
+        ("maker/toaster", "unknown model 'maker/toaster': give openai/NAME"),
         ("toaster", "registered are openai, inspect, hf, vllm, lab, broken, half\n"),
-        ("maker/toaster", "did you mean hf/maker/toaster? give openai/NAME"),
-        ("toaster@localhost:8000", "did you mean toaster@http://localhost:8000/v1? give"),
-        ("toaster@localhost:8000/v1", "did you mean toaster@http://localhost:8000/v1? give"),
+        ("toaster@localhost:8000", "openai/NAME, NAME@http://host:port/v1"),
     ],
 )
 def test_an_unknown_model_is_named_at_once(
     vlsbench: Command, tmp_path: Path, model: str, said: str
 ) -> None:
     (tmp_path / "newcomer.py").write_text(MINE)
-    (tmp_path / "tiny").mkdir()
-    (tmp_path / "tiny" / "config.json").write_text("{}")
     done = vlsbench("eval", BENCH, "--plugin", "newcomer.py", "--model", model, "--judge", "lab")
     assert done.returncode == 1
     assert said in done.stderr
@@ -253,17 +248,10 @@ def test_a_size_repeats_the_question(vlsbench: Command, typed: tuple[str, ...], 
     assert "human labels: " in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("judge", "said"), [("labb", "did you mean lab? "), ("tiny", "did you mean hf/tiny? ")]
-)
-def test_an_unknown_judge_is_met_with_those_there_are(
-    vlsbench: Command, tmp_path: Path, judge: str, said: str
-) -> None:
-    (tmp_path / "tiny").mkdir()
-    (tmp_path / "tiny" / "config.json").write_text("{}")
-    done = vlsbench("eval", BENCH, "--model", "lab/careful", "--judge", judge)
+def test_an_unknown_judge_is_met_with_those_there_are(vlsbench: Command) -> None:
+    done = vlsbench("eval", BENCH, "--model", "lab/careful", "--judge", "labb")
     assert done.returncode == 1
-    assert f"no judge {judge!r}: {said}there are offline, " in done.stderr
+    assert "no judge 'labb': did you mean lab? there are offline, " in done.stderr
     assert "lab, or a model's spec (openai/NAME" in done.stderr
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -132,29 +130,15 @@ def test_a_limit_that_shrinks_is_kept_to(tmp_path: Path) -> None:
     assert server.refused <= 4  # those in flight when it shrank
 
 
-def test_a_broken_file_of_rates_stops_nobody_and_is_replaced(tmp_path: Path) -> None:
-    file = cache_folder() / "rates.sqlite"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"no database" * 100)
-    for name in "ab":
-        with lab.running() as url:
-            began = time.monotonic()
-            asked = {"model": f"careful@{url}", "judge": "offline"}
-            run("lab/leaky?n=5", tmp_path / name / "r", **asked, rpm=120)
-            assert took(began) >= 1  # a pace is kept all the same
-    with contextlib.closing(sqlite3.connect(file)) as rates:
-        assert rates.execute("SELECT count(*) FROM full").fetchone() == (1,)
-
-
-def test_what_a_wrong_clock_left_holds_nobody_back(tmp_path: Path) -> None:
+def test_a_broken_file_of_rates_stops_nobody(tmp_path: Path) -> None:
     with lab.running() as url:
-        asked = {"model": f"careful@{url}", "judge": "offline", "rpm": 600}
-        run("lab/leaky?n=3", tmp_path / "a" / "r", **asked)
-        with contextlib.closing(sqlite3.connect(cache_folder() / "rates.sqlite")) as rates, rates:
-            rates.execute("UPDATE full SET at = at + 86400")
+        asked = {"model": f"careful@{url}", "judge": "offline", "rpm": 120}
+        run("lab/leaky?n=1", tmp_path / "a" / "r", **asked)
+        (file,) = (cache_folder() / "rates").glob("*.json")
+        file.write_bytes(b"no numbers")
         began = time.monotonic()
-        run("lab/leaky?n=3", tmp_path / "b" / "r", **asked)
-        assert took(began) < 20
+        run("lab/leaky?n=5", tmp_path / "b" / "r", **asked)
+        assert took(began) >= 1  # a pace is kept all the same
 
 
 def test_tokens_are_counted_by_what_a_reply_took_not_by_its_limit(tmp_path: Path) -> None:

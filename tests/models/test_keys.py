@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vlsbench.models import Params, Request, Schema, call_key, call_key_of
+from vlsbench.models import Params, Request, Schema, call_key
 from vlsbench.pairs import ImageData
 
 IMAGE = ImageData.of(b"\x89PNG\r\n\x1a\n" + b"an image" + b"IEND\xaeB`\x82", "a")
@@ -41,7 +41,7 @@ LOCAL = {"kind": "local", "steps": 28, "filtered": True, "options": {"b": 1, "a"
 )
 def test_keys_stay_what_they_were(identity: dict[str, Any], request_: Request, key: str) -> None:
     assert call_key(identity, request_) == key
-    assert call_key_of(identity, json.loads(json.dumps(request_.rendered()))) == key
+    assert call_key(identity, json.loads(json.dumps(request_.rendered()))) == key
 
 
 @pytest.mark.parametrize("other", [1, 1.0, "1"])

@@ -20,6 +20,8 @@ from vlsbench.cli._config import AsJson
 from vlsbench.cli._print import Listing, print_json
 from vlsbench.errors import EXIT_ERROR, VlsbenchError
 from vlsbench.evaluation import Finding, State
+from vlsbench.files import cache_folder
+from vlsbench.models import read_key
 
 LEAST_FREE_GB = 5
 FULL_GB = 0.05
@@ -29,10 +31,8 @@ KEYS = {
     "VLSBENCH_API_KEY": "NAME@http://…",
     "HF_TOKEN": "gated benchmarks and models of the Hub",
 }
-PROGRAMS = {"tesseract": "text in images (audit, judge's view): install tesseract-ocr"}
 STYLES = {State.OK: "", State.LACKS: "yellow", State.FAILS: "red"}
 _REQUIREMENT = re.compile(r"([\w.-]+)(\[[\w,-]+\])?.*extra == ['\"]([\w-]+)['\"]")
-NOT_FOR_USERS = ("bench", "dev", "docs")
 
 
 def doctor(
@@ -84,46 +84,37 @@ def _here() -> Iterator[Finding]:
             yield Finding(f"extra {extra}", State.LACKS, f"without {', '.join(missing)}", remedy)
         else:
             yield Finding(f"extra {extra}", State.OK, "installed")
-    for program, remedy in PROGRAMS.items():
-        there = shutil.which(program)
-        yield Finding(
-            program, *((State.OK, there) if there else (State.LACKS, "not found", remedy))
-        )
+    if there := shutil.which("tesseract"):
+        yield Finding("tesseract", State.OK, there)
+    else:
+        remedy = "text in images (audit, judge's view): install tesseract-ocr"
+        yield Finding("tesseract", State.LACKS, "not found", remedy)
     for name, use in KEYS.items():
-        yield _key(name, use)
-    for what, folder in (("disk, here", Path.cwd()), ("disk, cache", _existing_cache())):
+        try:
+            key = read_key(name)
+        except VlsbenchError as error:
+            yield Finding(name, State.FAILS, str(error), f"set it anew: it opens {use}")
+            continue
+        if key:
+            yield Finding(name, State.OK, f"set ({len(key)} characters)")
+        else:
+            yield Finding(name, State.LACKS, "not set", f"needed for {use}")
+    cache = cache_folder()
+    cache = next(one for one in (cache, *cache.parents) if one.is_dir())
+    for what, folder in (("disk, here", Path.cwd()), ("disk, cache", cache)):
         free = shutil.disk_usage(folder).free / 1e9
         full = free < FULL_GB or not os.access(folder, os.W_OK)
-        enough = free >= LEAST_FREE_GB and not full
-        remedy = "" if enough else "free up disk space, or give --out and VLSBENCH_HOME elsewhere"
-        state = State.FAILS if full else State.OK if enough else State.LACKS
-        yield Finding(what, state, f"{free:,.1f} GB free in {folder}", remedy)
-
-
-def _key(name: str, use: str) -> Finding:
-    from vlsbench.models import read_key
-
-    try:
-        there = read_key(name)
-    except VlsbenchError as error:
-        return Finding(name, State.FAILS, str(error), f"set it anew: it opens {use}")
-    if there:
-        return Finding(name, State.OK, f"set ({len(there)} characters)")
-    return Finding(name, State.LACKS, "not set", f"needed for {use}")
-
-
-def _existing_cache() -> Path:
-    from vlsbench.files import cache_folder
-
-    cache = cache_folder()
-    return next(one for one in (cache, *cache.parents) if one.is_dir())
+        state = State.FAILS if full else State.LACKS if free < LEAST_FREE_GB else State.OK
+        remedy = "free up disk space, or give --out and VLSBENCH_HOME elsewhere"
+        found = f"{free:,.1f} GB free in {folder}"
+        yield Finding(what, state, found, "" if state is State.OK else remedy)
 
 
 def _extras() -> dict[str, list[str]]:
     """Return extra → those of its packages that are not installed."""
     extras: dict[str, list[str]] = {}
     for line in metadata.requires("vlsbench") or ():
-        if (found := _REQUIREMENT.match(line)) and found[3] not in NOT_FOR_USERS:
+        if (found := _REQUIREMENT.match(line)) and found[3] not in ("bench", "dev", "docs"):
             missing = extras.setdefault(found[3], [])
             try:
                 metadata.version(found[1])

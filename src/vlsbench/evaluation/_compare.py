@@ -13,7 +13,7 @@ from vlsbench.evaluation._settings import Presentation
 from vlsbench.evaluation._summary import SUMMARY, Summary, read_summary
 from vlsbench.files import file_digests
 from vlsbench.judge import Label, is_scored
-from vlsbench.models import call_key_of
+from vlsbench.models import call_key
 from vlsbench.pairs import View
 from vlsbench.stats import Rate, clustered_rate, paired_interval, paired_p
 
@@ -197,7 +197,7 @@ def verify_run(run: Path) -> Soundness:
             keys.add(call.key)
             asked = models.get(call.role) or [identity.get("models", {}).get(call.model)]
             known = [model for model in asked if model]
-            if known and call.key not in [call_key_of(one, call.asked) for one in known]:
+            if known and call.key not in [call_key(one, call.asked) for one in known]:
                 problems.append(f"call {call.key[:12]}: request does not belong to its key")
         outcomes = 0
         for outcome in ledger.outcomes():

@@ -17,7 +17,7 @@ from vlsbench.judge._judge import Judge, Part, rubric_of
 from vlsbench.judge._llm import JUDGE_PARAMS, JudgeContext, LLMJudge
 from vlsbench.judge._panel import Panel, Vote
 from vlsbench.judge._rubric import SHIPPED, Rubric, read_rubric
-from vlsbench.models import FORMS, Connections, Params, meant
+from vlsbench.models import FORMS, Connections, Params
 from vlsbench.registry import Kind
 from vlsbench.text import did_you_mean
 
@@ -218,7 +218,7 @@ def _given(judge: str | Brought, role: str) -> Judge | str:
             return judge
         known = registry.names(Kind.JUDGE)
         raise VlsbenchError(
-            f"no judge {judge!r}: {meant(judge) or did_you_mean(judge, known)}there are "
+            f"no judge {judge!r}: {did_you_mean(judge, known)}there are "
             f"{', '.join(known)}, or a model's spec ({FORMS})"
         )
     if spec := entry.declaration.get(role):

@@ -11,6 +11,7 @@ from vlsbench.models._chat import Finish, Reply, Request
 
 LIMITS = ("max_tokens", "max_completion_tokens")
 """What servers call the length limit: most the first, OpenAI's newer models the second alone."""
+BEGINNING = "the beginning of the question"
 _UNSUPPORTED = re.compile(
     r"unsupported|not support|n't support|unknown|unrecogni[sz]ed|unexpected|not permitted|"
     r"not allowed|not enabled|extra (?:fields|inputs|keys)|deprecated|does not accept|"
@@ -61,41 +62,31 @@ class Adapted:
 
     def request(self, request: Request) -> Request:
         """Return what is sent in a request's place."""
-        if not self.changes:
-            return request
         dropped: dict[str, Any] = dict.fromkeys({"temperature", "seed"} & self.changes.keys())
-        params = replace(request.params, **dropped)
+        if dropped:
+            request = replace(request, params=replace(request.params, **dropped))
         if "system" in self.changes and request.system:
-            text = f"{request.system}\n\n{request.text}"
-            return replace(request, params=params, system="", text=text)
-        return replace(request, params=params)
+            request = replace(request, system="", text=f"{request.system}\n\n{request.text}")
+        return request
 
     async def ask(self, request: Request, once: Callable[[Request], Awaitable[Reply]]) -> Reply:
         """Ask once, and again as long as something is found out that changes what is sent."""
         while True:
-            known, sent = dict(self.changes), self.request(request)
-            reply = await once(sent)
-            # Another request may have found out meanwhile.
-            changed = reply.finish is Finish.REJECTED and known != self.changes
-            if not (self._learn(sent, reply) or changed):
+            known = dict(self.changes)
+            reply = await once(self.request(request))
+            if reply.finish is not Finish.REJECTED:
+                self.learns = False
+                return reply
+            if self.learns and known == self.changes and _UNSUPPORTED.search(reply.detail):
+                self._learn(reply.detail)
+            if known == self.changes:  # else this request, or another meanwhile, has found out
                 return reply
 
-    def _learn(self, sent: Request, reply: Reply) -> bool:
-        """Take what a model said of a request; tell whether it is to be sent anew, changed."""
-        if reply.finish is not Finish.REJECTED:
-            self.learns = False
-        if not self.learns or not _UNSUPPORTED.search(reply.detail):
-            return False
-        other = LIMITS[self.limit == LIMITS[0]]
-        refused = {
-            self._limit: (other, bool(re.search(rf"\b{self.limit}\b", reply.detail))),
-            "temperature": ("", sent.params.temperature is not None),
-            "seed": ("", sent.params.seed is not None),
-            "system": ("the beginning of the question", bool(sent.system)),
-        }
-        for name, (instead, is_sent) in refused.items():
-            pattern = {"system": _SYSTEM}.get(name, re.compile(rf"\b{name}\b"))
-            if name not in self.changes and is_sent and pattern.search(reply.detail):
+    def _learn(self, said: str) -> None:
+        other = LIMITS[self._limit == LIMITS[0]]
+        known = {self._limit: other, "temperature": "", "seed": "", "system": BEGINNING}
+        for name, instead in known.items():
+            pattern = _SYSTEM if name == "system" else re.compile(rf"\b{name}\b")
+            if name not in self.changes and pattern.search(said):
                 self.changes[name] = instead
-                return True
-        return False
+                return

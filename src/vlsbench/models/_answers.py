@@ -1,15 +1,127 @@
-"""Reading what an OpenAI-compatible server sends back: completions, and errors of any form."""
+"""Reading what comes back: answers apart from thoughts, errors, and how servers say no.
+
+What filters and billing say is matched on fields of an error and their whole value, never on a word
+in a message.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from vlsbench.models._chat import MOST_TOKENS, Finish, Reply, Usage
-from vlsbench.models._dialects import FILTERS, spoken
-from vlsbench.models._thoughts import read_content
+from vlsbench.models._chat import FatalCall, Finish, Refused, Reply, Usage
 from vlsbench.text import storable
+
+MARKS = (
+    ("<think>", "</think>"),  # DeepSeek-R1, Qwen3, QwQ, GLM-4.1V, InternVL3.5, MiMo-VL, ERNIE
+    ("<thinking>", "</thinking>"),  # models prompted for it
+    ("<thought>", "</thought>"),  # EXAONE Deep
+    ("<seed:think>", "</seed:think>"),  # Seed-OSS
+    ("[THINK]", "[/THINK]"),  # Mistral Magistral
+    ("◁think▷", "◁/think▷"),  # Kimi-VL-Thinking
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),  # Sky-T1, OpenThinker
+    ("<|START_THINKING|>", "<|END_THINKING|>"),  # Command A Reasoning, Command A Vision
+    ("<|channel>thought", "<channel|>"),  # Gemma 4
+    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),  # gpt-oss (harmony)
+    ("<SUMMARY>", "<CONCLUSION>"),  # LLaVA-CoT: four stages, the last the answer (2411.10440)
+    ("<analysis>", "</analysis>"),  # Keye-VL
+    ("<reasoning>", "</reasoning>"),  # models prompted for it
+    ("<unused94>thought", "<unused95>"),  # MedGemma 1.5
+    ("Here is my thought process:", "Here is my response:"),  # Granite 3.2
+    ("Here's my thought process:", "Here's my response:"),
+)
+"""What opens and what closes a thought. Sources: chat templates of the models named and, for most,
+the reasoning parsers of vLLM (docs.vllm.ai, *Reasoning Outputs*)."""
+
+_FRAME = re.compile(
+    r"<\|(?:begin_of_box|end_of_box|begin_of_solution|end_of_solution|START_RESPONSE|END_RESPONSE)"
+    r"\|>|<\|start\|>(?:assistant)?|<\|(?:end|return)\|>|<turn\|>|</CONCLUSION>"
+)
+"""Tokens around answers and turns: GLM-4.5V's box, and those of the models above."""
+_ANSWER = re.compile(r"\s*<(answer|response)>(?P<said>.*?)(?:</\1>)?\s*", re.DOTALL)
+"""What follows a thought in Hunyuan, in ERNIE, and in most models trained as DeepSeek-R1 was."""
+_THINKING = r"\w*(?:think|thought|reason|reflect|analysis|ponder|scratchpad|monologue)\w*"
+_OPENS = re.compile(rf"\s*[<\[]\|?{_THINKING}\|?[>\]]", re.IGNORECASE)
+_CLOSES = re.compile(rf"[<\[]\|?/{_THINKING}\|?[>\]]", re.IGNORECASE)
+"""What looks like the mark of a thought: at the beginning of a text, or closing it anywhere."""
+
+
+class Said(NamedTuple):
+    """What a model said, and what it thought before."""
+
+    text: str
+    reasoning: str = ""
+
+
+def is_mark(token: str) -> bool:
+    """Tell whether a token is one of those, or a part of one, by which thoughts are told apart."""
+    parts = any(token in mark for pair in MARKS for mark in pair)
+    return parts or _FRAME.fullmatch(token) is not None
+
+
+def split_thoughts(text: str, *, prompt: str = "") -> Said:
+    """Split what a model wrote into its answer and the thoughts before it.
+
+    A thought that is not closed is no answer yet: the text is then empty. The opening mark may be
+    missing, since many chat templates write it at the end of the prompt.
+
+    Args:
+        text: As the model wrote it, marks included.
+        prompt: What it was given, after its chat template, where that is known.
+    """
+    before = prompt.rstrip()
+    rest = next((opens for opens, _ in MARKS if before.endswith(opens)), "") + text
+    thoughts: list[str] = []
+    while found := _first_thought(rest, unopened=not thoughts):
+        thoughts.append(_FRAME.sub("", found[0]).strip())
+        rest = found[1].lstrip()
+    rest = _FRAME.sub("", rest)
+    if thoughts and (framed := _ANSWER.fullmatch(rest)):
+        rest = framed["said"].strip()
+    return Said(rest, "\n".join(filter(None, thoughts)))
+
+
+def _first_thought(text: str, *, unopened: bool) -> tuple[str, str] | None:
+    begun = text.lstrip()
+    for opens, closes in MARKS:
+        if begun.startswith(opens):
+            thought, _, rest = begun.removeprefix(opens).partition(closes)
+            return thought, rest
+    for opens, closes in MARKS if unopened else ():
+        thought, closed, rest = text.partition(closes)
+        if closed and opens not in thought and opens[0] in "<[◁":  # not what also ends a sentence
+            return thought, rest
+    return None
+
+
+def unknown_mark(text: str) -> str:
+    """Return what of an answer looks like the mark of a thought that `MARKS` lacks; else empty."""
+    found = _OPENS.match(text) or _CLOSES.search(text)
+    return found[0].strip() if found else ""
+
+
+def read_content(content: object, reported: object = None) -> Said:
+    """Read the content of a chat completion: text, or a list of parts, some of them thoughts.
+
+    Args:
+        content: `message.content` (parts of thoughts as Mistral and Anthropic write them).
+        reported: What the server reported as thoughts apart from it.
+    """
+    parts = content if isinstance(content, list) else [{"text": content}]
+    text, thoughts = "", [storable(reported)]
+    for part in parts:
+        if not isinstance(part, dict):
+            continue
+        if part.get("type") in ("thinking", "reasoning"):
+            given = part.get("thinking") or part.get("reasoning") or part.get("text")
+            thoughts.append(read_content(given).text)
+        else:
+            text += storable(part.get("text"))
+    said = split_thoughts(text)
+    return Said(said.text, "\n".join(filter(None, [*thoughts, said.reasoning])))
+
 
 FINISHES: Mapping[str, Finish] = {
     word: finish
@@ -27,14 +139,134 @@ FINISHES: Mapping[str, Finish] = {
 (platform.openai.com/docs/api-reference/chat), Anthropic (docs.anthropic.com, *Handling stop
 reasons*), Gemini (ai.google.dev/api/generate-content, *FinishReason*), Inspect (`StopReason`),
 Mistral, Text Generation Inference, Together, Cohere, Bedrock and Zhipu."""
+STREAMED = "the server streams its answers though nobody asked for it: switch that off"
 DETAIL_CHARS = 300
 """What is kept of a server's own words."""
-_USUAL = {
-    *("id", "object", "created", "model", "choices", "usage", "system_fingerprint"),
-    *("service_tier", "provider", "prompt_logprobs", "kv_transfer_params", "timings"),
-    *("prompt_filter_results", "request_id"),
+
+
+NOT_ANSWERED = Usage(output_tokens=0)
+"""Of an error: nothing was written, but some providers charge for reading."""
+DEEPEST = 8
+"""Levels of an error that are looked at."""
+
+_FILTER_CODES = (
+    # OpenAI: github.com/openai/codex/issues/7250
+    "content_policy_violation|moderation_blocked|"
+    # Azure: learn.microsoft.com/en-us/azure/ai-services/openai/concepts/content-filter-annotations;
+    # behind LiteLLM: github.com/BerriAI/litellm/pull/16231; Moonshot: platform.kimi.com/docs/api
+    "content_filter|ResponsibleAIPolicyViolation|content_safety_violation|"
+    # DashScope: help.aliyun.com/document_detail/2712216.html
+    "data_?inspection_?failed|FaqRuleBlocked|"
+    # Zhipu: docs.z.ai/api-reference/api-code
+    "1301|"
+    # new-api: github.com/QuantumNous/new-api/issues/6656
+    "sensitive_words_detected|prompt_blocked"
+)
+_FILTER_WORDS = (
+    # OpenAI: its code `invalid_prompt` has other meanings at gateways
+    # (github.com/Wei-Shaw/sub2api/pull/2399).
+    "Invalid prompt: your prompt was flagged as potentially violating .*|"
+    # Anthropic has no code: github.com/anthropics/claude-code/issues/6195
+    "(?:Input|Output) blocked by content filtering policy|"
+    # OpenRouter: openrouter.ai/docs/api/reference/errors-and-debugging
+    ".*your input was flagged.*|"
+    # DeepSeek: github.com/deepseek-ai/DeepSeek-V2/issues/30
+    "Content Exists Risk"
+)
+# Gemini: ai.google.dev/api/generate-content, *BlockReason*; github.com/vercel/ai/issues/4235
+_GEMINI = "SAFETY|OTHER|BLOCKLIST|PROHIBITED_CONTENT|IMAGE_SAFETY"
+
+FILTERS = {
+    "code": _FILTER_CODES,
+    "type": _FILTER_CODES,
+    "message": _FILTER_WORDS,
+    "detail": _FILTER_WORDS,
+    "filtered": "True",  # Azure
+    "blockreason": _GEMINI,
+    "block_reason": _GEMINI,
+    # Bedrock: docs.aws.amazon.com/bedrock/latest/userguide/guardrails-use-invoke-model.html;
+    # behind LiteLLM: github.com/BerriAI/litellm/pull/33299
+    "amazon-bedrock-guardrailaction": "INTERVENED",
+    "guardrail_name": ".+",
+    "flagged_input": ".+",  # OpenRouter
 }
-"""Fields beside the choices that say nothing of a filter."""
+"""Field of an error, or beside the choices, at any depth → regular expression of its whole value
+where a filter took request or answer; case does not matter."""
+
+# OpenAI, Moonshot (platform.kimi.com/docs/api/errors), one-api
+# (docs.aihubmix.com/cn/FAQs/HTTP-Codes), DashScope and Zhipu (as above)
+_UNPAID_CODES = (
+    "insufficient_quota|insufficient_user_quota|billing_not_active|billing_hard_limit_reached|"
+    "exceeded_current_quota_error|Arrearage|1113"
+)
+ACCOUNTS = {
+    "code": _UNPAID_CODES,
+    "type": _UNPAID_CODES,
+    # Anthropic: github.com/anthropics/claude-code/issues/4684
+    "message": "Your credit balance is too low to access .*",
+}
+"""The same of an account that is empty, where the status is not 402."""
+
+
+def _fields(error: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Walk the fields of an error; what a gateway passes on as JSON in a text is walked too."""
+    if isinstance(error, str) and error.lstrip().startswith(("{", "[")):
+        try:
+            error = json.loads(error)
+        except (ValueError, RecursionError):
+            return
+    if depth > DEEPEST:
+        return
+    if isinstance(error, list):
+        for one in error:
+            yield from _fields(one, depth + 1)
+    elif isinstance(error, dict):
+        for name, value in error.items():
+            if isinstance(value, str | int | float):
+                yield name.lower(), str(value).strip()
+            yield from _fields(value, depth + 1)
+
+
+def spoken(error: Any, dialects: Mapping[str, str]) -> bool:
+    """Tell whether an error says what `dialects` lists."""
+    return any(
+        re.fullmatch(dialects[name], said, re.IGNORECASE | re.DOTALL)
+        for name, said in _fields(error)
+        if name in dialects
+    )
+
+
+def refusal(spec: str, status: int | None, error: Any, said: str) -> Reply | None:
+    """Sort an error, by whatever road it came.
+
+    Args:
+        spec: How the user names the model.
+        status: HTTP's; None where the road does not tell.
+        error: The error as the server wrote it, parsed.
+        said: The same in words.
+
+    Returns:
+        A reply that is filtered or rejected; None where the error may be gone next time.
+
+    Raises:
+        Refused: The key, or the model, is refused: by everybody's fault or by this request's.
+        FatalCall: No request can succeed.
+    """
+    if spoken(error, FILTERS):
+        return Reply("", Finish.FILTERED, detail=said, usage=NOT_ANSWERED)
+    if status == 402 or spoken(error, ACCOUNTS):
+        raise FatalCall(
+            f"{spec}: the account is out of quota ({said}): top it up, then run the same command "
+            "again"
+        )
+    if status is None or status in (408, 409, 425, 429) or status >= 500:
+        return None
+    rejected = Reply("", Finish.REJECTED, detail=said, usage=NOT_ANSWERED)
+    if status in (401, 403):
+        raise Refused(f"{spec}: the server refuses the key ({said})", rejected)
+    if status == 404:
+        raise Refused(f"{spec}: no such model or path ({said})", rejected)
+    return rejected
 
 
 class ErrorAnswer(ValueError):
@@ -108,56 +340,15 @@ def read_usage(answer: Any, text: str = "") -> Usage:
     usage = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(usage, dict):
         return Usage()
-    asked, wrote = (
-        _count(usage, name, other)
-        for name, other in (
-            ("prompt_tokens", "input_tokens"),
-            ("completion_tokens", "output_tokens"),
-        )
-    )
-    whole = _count(usage, "total_tokens")
+    details = usage.get("completion_tokens_details")
+    thought = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    asked, wrote, whole = (Usage(usage.get(name)).input_tokens for name in names)
     if whole and asked and wrote is not None:
         # Some leave thoughts, which are paid as answers, out of all but the total.
         wrote = max(wrote, whole - asked)
-    details = usage.get("completion_tokens_details")
-    thought = _count(details, "reasoning_tokens") if isinstance(details, dict) else None
     # No prompt is 0 tokens, and no text either: whoever says so has not counted.
     return Usage(asked or None, None if text and not wrote else wrote, thought)
-
-
-def _count(usage: Mapping[str, Any], *names: str) -> int | None:
-    found = next((usage[name] for name in names if usage.get(name) is not None), None)
-    if isinstance(found, float) and found.is_integer():
-        found = int(found)
-    return found if type(found) is int and 0 <= found < MOST_TOKENS else None
-
-
-def _joined(body: bytes) -> Any:
-    """Join a stream that nobody asked for (server-sent events) into the answer that it makes.
-
-    Raises:
-        ValueError: It ends before its end.
-    """
-    answer: dict[str, Any] = {}
-    parts: dict[str, str] = {}
-    finish, ended = None, False
-    for line in body.decode("utf-8", "replace").splitlines():
-        field, _, data = line.partition(":")
-        if field != "data" or not data.strip():
-            continue
-        if data.strip() == "[DONE]":
-            ended = True
-            continue
-        chunk = json.loads(data)
-        answer |= {name: value for name, value in chunk.items() if value is not None}
-        for choice in (chunk.get("choices") or [])[:1]:
-            finish = choice.get("finish_reason") or finish
-            for name, part in (choice.get("delta") or choice.get("message") or {}).items():
-                if isinstance(part, str) and name != "role":
-                    parts[name] = parts.get(name, "") + part
-    if not (finish or ended or "error" in answer):
-        raise ValueError("the stream ends before its end")
-    return {**answer, "choices": [{"message": parts, "finish_reason": finish}]}
 
 
 def _error_in(*places: Any) -> Any:
@@ -172,13 +363,13 @@ def parse_answer(body: bytes) -> Reply:
         ErrorAnswer: It holds an error.
         ValueError: It is not one (cut JSON, an HTML page, no choice).
     """
+    if body.lstrip().startswith((b"data:", b"event:", b": ")):
+        # Rejected, not asked again: each answer is paid for.
+        raise ErrorAnswer({"code": 400, "message": STREAMED})
     try:
-        streamed = body.lstrip().startswith((b"data:", b"event:", b": "))
-        answer = _joined(body) if streamed else json.loads(body)
+        answer = json.loads(body)
     except RecursionError:
         raise ValueError("answer is nested too deeply") from None
-    except (AttributeError, TypeError):
-        raise ValueError("the stream holds no chunks of an answer") from None
     try:
         choice = answer["choices"][0]
         message = choice.get("message") or {}
@@ -194,9 +385,9 @@ def parse_answer(body: bytes) -> Reply:
     finish, detail = read_finish(choice.get("finish_reason"))
     if refusal and not text.strip():
         text, finish, detail = refusal, Finish.REFUSAL, ""
-    rest = answer.keys() - _USUAL
-    if rest and (who := spoken({name: answer[name] for name in rest}, FILTERS)):
-        finish, detail = Finish.FILTERED, f"filter of {who}"
+    beside = answer.keys() - {"choices", "prompt_filter_results"}  # Azure annotates all
+    if spoken({name: answer[name] for name in beside}, FILTERS):
+        finish, detail = Finish.FILTERED, "by the provider's filter"
     return Reply(
         text=text,
         finish=finish,

@@ -19,8 +19,8 @@ import msgspec
 from vlsbench.models._answers import DETAIL_CHARS, ErrorAnswer, read_error, read_usage, words_of
 from vlsbench.models._chat import FatalCall, Finish, Reply, Request
 from vlsbench.models._http import CONNECT_TIMEOUT_S, HttpChat, to_json
+from vlsbench.models._pace import Passing, retry_after
 from vlsbench.models._prices import Price
-from vlsbench.models._retry import Passing, retry_after
 from vlsbench.text import first_line, storable
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class BatchApi:
 
     async def upload(self, path: Path) -> str:
         """Upload a file of requests; return the server's id of it."""
-        return self._there(await self._retried(_File, "POST", "/files", upload=path)).id
+        return (await self._retried(_File, "POST", "/files", upload=path)).id
 
     async def create(self, file: str, name: str) -> BatchState:
         """Create a batch; asked again only where it was certainly not created.
@@ -163,8 +163,7 @@ class BatchApi:
         asked = {"input_file_id": file, "endpoint": self._endpoint, "completion_window": WINDOW}
         body = to_json({**asked, "metadata": {OURS: name}})
         headers = {"Content-Type": "application/json"}
-        made = await self._retried(BatchState, "POST", "/batches", data=body, headers=headers)
-        return self._there(made)
+        return await self._retried(BatchState, "POST", "/batches", data=body, headers=headers)
 
     async def find(self, file: str, name: str) -> BatchState | None:
         """Look for a batch by its file or our name, among all listed, whose order nobody promises.
@@ -173,7 +172,7 @@ class BatchApi:
         """
         params, seen = {"limit": str(PAGE)}, set[str]()
         while True:
-            page = self._there(await self._retried(_Page, "GET", "/batches", params=params))
+            page = await self._retried(_Page, "GET", "/batches", params=params)
             for state in page.data:
                 ours = file == state.input_file_id or (state.metadata or {}).get(OURS) == name
                 if ours and not state.no_room:
@@ -192,19 +191,18 @@ class BatchApi:
     async def answers(self, remote: str, path: Path) -> bool:
         """Download a batch's answers, whole; False where the server does not have them."""
         told = await self.state(remote)
-        file = told and told.output_file_id
-        where = f"/files/{file}/content"
-        return bool(file and await self._retried(None, "GET", where, into=path))
+        if not (told and told.output_file_id):
+            return False
+        where = f"/files/{told.output_file_id}/content"
+        fetch = partial(self._once, None, "GET", where, into=path)
+        return bool(await self._server.retried(fetch, []))
 
-    def _there(self, answer: T | None) -> T:
+    async def _retried(self, kind: type[T], method: str, where: str, **more: Any) -> T:
+        ask = partial(self._once, kind, method, where, **more)
+        answer: T | None = await self._server.retried(ask, [])
         if answer is None:
             raise Denied(f"{self._model.spec}: no batches at {self._server.url} (http 404)")
         return answer
-
-    async def _retried(
-        self, kind: type[T] | None, method: str, where: str, **more: Any
-    ) -> T | None:
-        return await self._server.retried(partial(self._once, kind, method, where, **more))
 
     async def _once(
         self,

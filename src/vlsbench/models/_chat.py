@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -125,21 +125,17 @@ class Request:
         return _CANONICAL(self.rendered())
 
 
-def call_key(identity: Mapping[str, Any], request: Request) -> str:
+def call_key(identity: Mapping[str, Any], asked: Request | Mapping[str, Any]) -> str:
     """Hash a model's identity and a request: equal keys mean the same question to the same model.
+
+    Args:
+        identity: Of the model.
+        asked: The request, or as it stands in the ledger (`Request.rendered`).
 
     Returns:
         64 hex digits.
     """
-    return _key(identity, request.canonical)
-
-
-def call_key_of(identity: Mapping[str, Any], rendered: Mapping[str, Any]) -> str:
-    """Hash a model's identity and a request as it stands in the ledger."""
-    return _key(identity, _CANONICAL(rendered))
-
-
-def _key(identity: Mapping[str, Any], rendered: str) -> str:
+    rendered = asked.canonical if isinstance(asked, Request) else _CANONICAL(asked)
     text = f"[{_CANONICAL(dict(identity))}, {rendered}]"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -256,3 +252,43 @@ class ChatModel(Model, Protocol):
             Refused: The key or the model is refused, perhaps for this request alone.
             FatalCall: No request can succeed.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedReplies:
+    """Replies made elsewhere; implements `ChatModel`.
+
+    They are found by the record that a request names (`Request.record`), not by its content: two
+    pairs that ask the same keep the replies that each was given. A run takes them over as it does
+    those of another run: no call is counted, nothing is paid, no key is needed.
+    """
+
+    spec: str
+    """The model that gave them."""
+    replies: Mapping[str, Reply]
+    """Record (a pair's id; `id#sample` where a pair has several replies) → reply."""
+    origin: Mapping[str, str]
+    """Name of the file or run that they come from → SHA-256, hex."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Record → why it has no reply. Its pair is unscored, as `reply_missing`."""
+    notes: Sequence[str] = ()
+    """What a reader of the results should know about them."""
+    endpoint: str = "recorded"
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Where they come from, with the digests."""
+        return {"kind": "replies", "name": self.spec, "files": dict(self.origin)}
+
+    async def ask(self, request: Request) -> Reply:
+        """Return the reply of the request's record.
+
+        Raises:
+            CallFailed: There is none.
+        """
+        if reply := self.replies.get(request.record):
+            return reply
+        raise CallFailed(self.missing.get(request.record, "no reply on record"), 0)
+
+    async def close(self) -> None:
+        """Nothing is held open."""

@@ -7,7 +7,9 @@ of megabytes is never walked by a JSON encoder.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,14 +26,12 @@ from vlsbench.models._answers import (
     ErrorAnswer,
     parse_answer,
     read_error,
+    refusal,
     words_of,
 )
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
-from vlsbench.models._dialects import refusal
-from vlsbench.models._limits import Limiter
-from vlsbench.models._pace import SharedPace
+from vlsbench.models._pace import Backoff, Limiter, Passing, SharedPace, retry_after
 from vlsbench.models._prices import most_tokens
-from vlsbench.models._retry import Backoff, Passing, retry_after, until_answered
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
 
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OPENAI_URL = "https://api.openai.com/v1"
-MAX_ANSWER_BYTES = 32 * 2**20
-"""An answer larger than this is a fault of the server."""
 CONNECT_TIMEOUT_S = 20
 JOINED_BYTES = 64 * 1024
 """Up to this size a copy of a request is cheaper than another system call."""
@@ -66,8 +64,7 @@ class Server:
             connection: Requests in flight, time-outs, retries, rates.
             backoff: Pauses before a retry.
         """
-        base, mark, query = url.partition("?")
-        self.url = f"{base.rstrip('/')}{mark}{query}"
+        self.url = url
         self.connection = connection
         self.limiter = Limiter(connection.concurrency)
         self.answered = False
@@ -97,7 +94,6 @@ class Server:
                 # Not `trust_env`, which looks up the proxy, and a password in ~/.netrc, for every
                 # request, each in a thread of its own.
                 proxy=_proxy_of(self.url),
-                auto_decompress=True,
             )
         return self._session
 
@@ -131,33 +127,45 @@ class Server:
             FatalCall: No request can succeed.
             Halted: The run is stopping, and the request waits to be sent.
         """
-        attempts = uncounted = 0
-        pace = self._paces.get(spec)
-        if pace is None:
-            pace = self._paces[spec] = SharedPace(self.connection, self.url, self._api_key, spec)
+        if spec not in self._paces:
+            self._paces[spec] = SharedPace(self.connection, self.url, self._api_key, spec)
+        pace, failures = self._paces[spec], list[Passing]()
 
         async def once() -> Reply:
-            nonlocal attempts, uncounted
-            attempts += 1
-            try:
-                async with self.limiter:
-                    taken = await pace.take(tokens)
-                    reply = await self._once(spec, path, pieces, read)
-                pace.give_back(tokens, taken, reply.usage)
-            except Passing as error:
-                uncounted += error.uncounted
-                raise
-            extra = {**reply.extra, UNCOUNTED: uncounted} if uncounted else reply.extra
-            return replace(reply, attempts=attempts, extra=extra)
+            async with self.limiter:
+                taken = await pace.take(tokens)
+                reply = await self._once(spec, path, pieces, read)
+            pace.give_back(tokens, taken, reply.usage)
+            return reply
 
         try:
-            return await self.retried(once)
+            reply = await self.retried(once, failures)
         except Passing as error:
-            raise CallFailed(str(error), attempts, uncounted) from None
+            uncounted = sum(one.uncounted for one in failures)
+            raise CallFailed(str(error), len(failures), uncounted) from None
+        if uncounted := sum(one.uncounted for one in failures):
+            reply = replace(reply, extra={**reply.extra, UNCOUNTED: uncounted})
+        return replace(reply, attempts=len(failures) + 1)
 
-    async def retried(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask again while it passes. Raises `Passing` where it does not."""
-        return await until_answered(ask, self.connection.retries, self._backoff)
+    async def retried(self, ask: Callable[[], Awaitable[T]], failures: list[Passing]) -> T:
+        """Ask until there is an answer: faults are bounded by number, overload by time.
+
+        Raises:
+            Passing: The last fault, which is the last of `failures` too.
+        """
+        backoff, began = self._backoff, time.monotonic()
+        pause = backoff.first_s
+        while True:
+            try:
+                return await ask()
+            except Passing as error:
+                failures.append(error)
+                faults = sum(not one.overload for one in failures)
+                late = error.overload and time.monotonic() - began > backoff.overload_s
+                if late or faults > self.connection.retries:
+                    raise
+                await asyncio.sleep((error.after_s or pause) + random.uniform(0, backoff.first_s))
+                pause = min(2 * pause, backoff.most_s)
 
     async def _once(
         self,
@@ -178,9 +186,7 @@ class Server:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                answer = await response.content.read(MAX_ANSWER_BYTES)
-                while not response.content.at_eof() and len(answer) < MAX_ANSWER_BYTES:
-                    answer += await response.content.read(MAX_ANSWER_BYTES - len(answer))
+                answer = await response.read()
                 status, told = response.status, response.headers
         except TimeoutError:
             raise Passing("timeout", uncounted=True) from None
@@ -217,10 +223,9 @@ class Server:
         said = f"http {status}: {self._shortened(words_of(error))}"
         if 300 <= status < 400:
             raise FatalCall(f"{spec}: {self.url} redirects; give the final address")
-        if status in (404, 405) and "/v1" not in self.url:
-            said += f" at {self.url}, and most addresses end in /v1"
-        elif status in (404, 405):
+        if status in (404, 405):
             said += f" at {self.url}"
+            said += ", and most addresses end in /v1" * ("/v1" not in self.url)
         if reply := refusal(spec, status, error, said):
             return reply
         overload = status in (429, 503, 529)
@@ -300,7 +305,7 @@ class HttpChat:
     def identity(self) -> Mapping[str, Any]:
         """Server and model name, and what is not sent as it was meant."""
         told = {"kind": "openai-chat", "url": self.endpoint, "name": self.name}
-        return {**told, **self.adapted.identity} if self.adapted.changes else told
+        return {**told, **self.adapted.identity}
 
     async def close(self) -> None:
         """Close the server's connections."""

@@ -7,7 +7,6 @@ base64 inside the answer; addresses are never followed.
 from __future__ import annotations
 
 import asyncio
-import binascii
 import json
 import time
 from collections.abc import Mapping
@@ -63,18 +62,15 @@ def parse_generation(body: bytes) -> Reply:
     try:
         answer = json.loads(body)
         row = answer["data"][0]
-        encoded = row["b64_json"]
-    except (RecursionError, KeyError, IndexError, TypeError):
+        encoded = row["b64_json"].encode()
+        served_by, revised = storable(answer.get("model")), storable(row.get("revised_prompt"))
+    except (RecursionError, KeyError, IndexError, TypeError, AttributeError):
         raise ValueError("answer has no data[0].b64_json") from None
-    if not isinstance(encoded, str):
-        raise ValueError("b64_json is no text")
-    reply = Reply("", usage=ONE_IMAGE, served_by=storable(answer.get("model")))
+    reply = Reply("", usage=ONE_IMAGE, served_by=served_by)
     try:
-        data = pybase64.b64decode(encoded, validate=True)
-        image = ImageData.of(data, "of the image model")
-    except (binascii.Error, ValueError, ImageError) as error:
+        image = ImageData.of(pybase64.b64decode(encoded, validate=True), "of the image model")
+    except (ValueError, ImageError) as error:
         return replace(reply, finish=Finish.REJECTED, detail=f"no image: {error}")
-    revised = storable(row.get("revised_prompt"))
     return replace(
         reply, extra={"image": image, **({"revised_prompt": revised} if revised else {})}
     )
@@ -132,53 +128,42 @@ class DiffusersImages:
         if not (find_spec("diffusers") and find_spec("torch")):
             raise MissingExtra(f"{spec} in this process", "images")
         self.spec = spec
-        self._name = spec.removeprefix(DIFFUSERS)
-        self._filtered = filtered
+        name = spec.removeprefix(DIFFUSERS)
+        self.identity: Mapping[str, Any]
+        self.identity = {"kind": "diffusers", "name": name, "steps": STEPS, "filtered": filtered}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="diffusers")
         self._pipeline: Any = None
 
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """Name and steps; `filtered` changes which images come back."""
-        return {
-            "kind": "diffusers",
-            "name": self._name,
-            "steps": STEPS,
-            "filtered": self._filtered,
-        }
-
     def _load(self) -> Any:
-        if self._pipeline is None:
-            import diffusers
-            import torch
+        import diffusers
+        import torch
 
-            gpu = torch.cuda.is_available()
-            loader: Any = diffusers.AutoPipelineForText2Image
-            try:
-                pipeline = loader.from_pretrained(
-                    self._name,
-                    dtype=torch.bfloat16 if gpu else torch.float32,
-                    use_safetensors=True,
-                )
-            except (OSError, ValueError, ImportError) as error:
-                raise FatalCall(f"{self.spec} cannot be loaded: {first_line(error)}") from None
-            if self._filtered and getattr(pipeline, "safety_checker", None) is None:
-                raise FatalCall(
-                    f"{self.spec} has no safety checker, but the recipe says draw.safety = "
-                    '"filtered": serve it behind a filter, or state "unfiltered" and because'
-                )
-            pipeline.set_progress_bar_config(disable=True)
-            self._pipeline = pipeline.to("cuda" if gpu else "cpu")
-        return self._pipeline
+        gpu = torch.cuda.is_available()
+        loader: Any = diffusers.AutoPipelineForText2Image
+        try:
+            pipeline = loader.from_pretrained(
+                self.identity["name"],
+                dtype=torch.bfloat16 if gpu else torch.float32,
+                use_safetensors=True,
+            )
+        except (OSError, ValueError, ImportError) as error:
+            raise FatalCall(f"{self.spec} cannot be loaded: {first_line(error)}") from None
+        if self.identity["filtered"] and getattr(pipeline, "safety_checker", None) is None:
+            raise FatalCall(
+                f"{self.spec} has no safety checker, but the recipe says draw.safety = "
+                '"filtered": serve it behind a filter, or state "unfiltered" and because'
+            )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline.to("cuda" if gpu else "cpu")
 
     def _draw(self, request: Request) -> Reply:
         import torch
 
         began = time.perf_counter()
         width, height = map(int, request.system.split("x"))
-        pipeline = self._load()
+        self._pipeline = self._pipeline or self._load()
         try:
-            made = pipeline(
+            made = self._pipeline(
                 prompt=request.text,
                 width=width,
                 height=height,
@@ -187,12 +172,8 @@ class DiffusersImages:
             )
         except (RuntimeError, ValueError) as error:  # of memory, or of a size it cannot draw
             raise FatalCall(f"{self.spec} cannot draw: {first_line(error)}") from None
-        reply = Reply(
-            "",
-            usage=ONE_IMAGE,
-            latency_s=time.perf_counter() - began,
-            served_by=self.spec,
-        )
+        took = time.perf_counter() - began
+        reply = Reply("", usage=ONE_IMAGE, latency_s=took, served_by=self.spec)
         if any(getattr(made, "nsfw_content_detected", None) or ()):
             return replace(reply, finish=Finish.FILTERED, detail="safety checker")
         return replace(reply, extra={"image": encode(made.images[0], "of the image model")})

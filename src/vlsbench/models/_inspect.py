@@ -6,7 +6,6 @@ Keys, base URLs and provider options are Inspect's own, from its environment var
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
@@ -19,21 +18,17 @@ from vlsbench.config import Connection
 from vlsbench.errors import MissingExtra
 from vlsbench.models._adapted import Adapted
 from vlsbench.models._address import read_address, redact
-from vlsbench.models._answers import read_finish
+from vlsbench.models._answers import read_finish, refusal, split_thoughts
 from vlsbench.models._batch import BATCH_QUIET, BATCHED
 from vlsbench.models._chat import CallFailed, FatalCall, Finish, Reply, Request, Usage
-from vlsbench.models._dialects import refusal
 from vlsbench.models._pace import SharedPace
 from vlsbench.models._prices import most_tokens
-from vlsbench.models._thoughts import split_thoughts
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line, one_line, storable
 
 PREFIX = "inspect/"
 BATCHES = ("anthropic", "google", "grok", "openai", "together")
 """Providers whose batches Inspect uses (https://inspect.aisi.org.uk/models-batch.html)."""
-INSPECTS = "inspect"
-"""Stands for the id of a batch of Inspect's, which it does not tell."""
 MOST_IN_BATCH = 10_000
 """Requests in one batch that every provider of `BATCHES` allows."""
 
@@ -53,18 +48,17 @@ class InspectChat:
             FatalCall: Inspect cannot make the model (unknown provider, missing key or package).
         """
         try:
-            from inspect_ai.model import BatchConfig, GenerateConfig, get_model
+            from inspect_ai.model import GenerateConfig, get_model
         except ImportError:
             raise MissingExtra(f"model {spec}", "inspect") from None
         self.spec = spec
         self.endpoint = "/".join(spec.split("/")[:2])
         self._name = spec.removeprefix(PREFIX)
-        service = re.sub(r"^openai-api/", "", self._name).partition("/")[0]
+        service = self._name.removeprefix("openai-api/").partition("/")[0]
         variable = f"{service.upper().replace('-', '_')}_BASE_URL"
         url = os.environ.get(variable)
         self._server = {"url": read_address(url, variable, f"{service}'s key")} if url else {}
-        has_batches = self._name.partition("/")[0] in BATCHES
-        self.batching = connection if connection.batch and has_batches else None
+        self.batching = connection if connection.batch and service in BATCHES else None
         self.connections = connection.batch_requests if self.batching else connection.concurrency
         self._pace = SharedPace(connection, spec)
         self.adapted = Adapted(learns=not connection.no_probe)
@@ -74,7 +68,7 @@ class InspectChat:
                 memoize=False,  # a name may mean another server by now
                 config=GenerateConfig(
                     max_connections=self.connections,
-                    batch=_batches(connection, BatchConfig) if self.batching else None,
+                    batch=_batches(connection) if self.batching else None,
                     attempt_timeout=None if self.batching else int(connection.timeout_s),
                     max_retries=connection.retries,
                 ),
@@ -86,8 +80,7 @@ class InspectChat:
     @property
     def identity(self) -> Mapping[str, Any]:
         """Inspect's name of the model, and the server where the user names one."""
-        told = {"kind": "inspect", "name": self._name, **self._server}
-        return {**told, **self.adapted.identity}
+        return {"kind": "inspect", "name": self._name, **self._server, **self.adapted.identity}
 
     async def close(self) -> None:
         """Close what paces it; nothing else is held open between calls."""
@@ -98,89 +91,83 @@ class InspectChat:
         return await self.adapted.ask(request, self._once)
 
     async def _once(self, request: Request) -> Reply:
-        from inspect_ai.model import (
-            ChatMessageAssistant,
-            ChatMessageSystem,
-            ChatMessageUser,
-            ContentImage,
-            ContentText,
-            GenerateConfig,
-            ResponseSchema,
-        )
-        from inspect_ai.util import JSONSchema
-
         try:
-            sent = [image.portable for image in request.images]
+            messages, config = _rendered(request)
         except ImageError as error:
             return Reply("", Finish.REJECTED, detail=str(error))
-        images = [
-            ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
-            for image in sent
-        ]
-        system = [ChatMessageSystem(content=request.system)] if request.system else []
-        user = ChatMessageUser(content=[*images, ContentText(text=request.text)])
-        turn = [ChatMessageAssistant(content=request.said)] if request.said else []
-        schema = None
-        if request.schema:
-            schema = ResponseSchema(
-                name=request.schema.name,
-                json_schema=JSONSchema.model_validate(dict(request.schema.schema)),
-                strict=True,
-            )
-        config = GenerateConfig(
-            max_tokens=request.params.max_tokens,
-            temperature=request.params.temperature,
-            seed=request.params.seed,
-            response_schema=schema,
-            extra_body=request.params.more or None,
-            # A first question is answered at once: what it tells decides how others are asked.
-            batch=False if self.adapted.learns else None,
-        )
-        tokens, batched = sum(most_tokens(request)), self.batching and not self.adapted.learns
+        # A first question is answered at once: what it tells decides how others are asked.
+        batched = self.batching and not self.adapted.learns
+        if not batched:
+            config.batch = False
+        tokens = sum(most_tokens(request))
         taken = 0.0 if batched else await self._pace.take(tokens)
+        began = time.perf_counter()
         try:
-            began = time.perf_counter()
-            output = await self._model.generate([*system, user, *turn], config=config)
-            latency = time.perf_counter() - began
+            output = await self._model.generate(messages, config=config)
         except Exception as error:  # each provider raises its own kinds
             return read_inspect_error(self.spec, error)
-        reply = read_inspect_output(output, latency)
-        if batched:
-            return replace(reply, latency_s=0.0, extra={**reply.extra, BATCHED: INSPECTS})
+        reply = read_inspect_output(output, time.perf_counter() - began)
+        if batched:  # Inspect does not tell the batch's id
+            return replace(reply, latency_s=0.0, extra={BATCHED: "inspect"})
         self._pace.give_back(tokens, taken, reply.usage)
         return reply
 
 
-def _batches(batching: Connection, kind: Any) -> Any:
+def _rendered(request: Request) -> tuple[list[Any], Any]:
+    """Return Inspect's messages and settings of the same meaning. Raises `ImageError`."""
+    from inspect_ai import model as inspects
+    from inspect_ai.util import JSONSchema
+
+    images = [
+        inspects.ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
+        for image in (image.portable for image in request.images)
+    ]
+    content: list[Any] = [*images, inspects.ContentText(text=request.text)]
+    messages: list[Any] = [inspects.ChatMessageUser(content=content)]
+    if request.system:
+        messages.insert(0, inspects.ChatMessageSystem(content=request.system))
+    if request.said:
+        messages.append(inspects.ChatMessageAssistant(content=request.said))
+    schema = None
+    if request.schema:
+        fields = JSONSchema.model_validate(dict(request.schema.schema))
+        schema = inspects.ResponseSchema(name=request.schema.name, json_schema=fields, strict=True)
+    config = inspects.GenerateConfig(
+        max_tokens=request.params.max_tokens,
+        temperature=request.params.temperature,
+        seed=request.params.seed,
+        response_schema=schema,
+        extra_body=request.params.more or None,
+    )
+    return messages, config
+
+
+def _batches(batching: Connection) -> Any:
     """Return Inspect's settings of the same meaning."""
-    with contextlib.suppress(ImportError):  # older versions print nothing
-        from inspect_ai.model._providers.util.batch_log import set_batch_log_callback
+    from inspect_ai.model import BatchConfig
+    from inspect_ai.model._providers.util.batch_log import set_batch_log_callback
 
-        # Inspect prints how its batches stand on standard output, which is ours.
-        set_batch_log_callback(logging.getLogger(__name__).info)
+    # Inspect prints how its batches stand on standard output, which is ours.
+    set_batch_log_callback(logging.getLogger(__name__).info)
     most, poll = min(batching.batch_requests, MOST_IN_BATCH), batching.batch_poll_s
-    return kind(size=most, max_size=most, send_delay=poll * BATCH_QUIET, tick=poll)
+    return BatchConfig(size=most, max_size=most, send_delay=poll * BATCH_QUIET, tick=poll)
 
 
-def _origin(error: BaseException) -> BaseException:
-    """Return the provider's own error, out of what Inspect and its retries wrap it in."""
-    inner = error.__cause__ if hasattr(error, "provider_message") else None
-    if retried := getattr(error, "last_attempt", None):
-        inner = retried.exception()
-    return _origin(inner) if inner else error
-
-
-def read_inspect_error(spec: str, error: Exception) -> Reply:
+def read_inspect_error(spec: str, error: BaseException) -> Reply:
     """Return the reply that an error of a provider is: filtered, or rejected.
 
     Raises:
         CallFailed: It may be gone next time.
         FatalCall: No request can succeed.
     """
-    origin = _origin(error)
-    status, body = getattr(origin, "status_code", None), getattr(origin, "body", None)
-    said = f"{type(origin).__name__}: {redact(first_line(origin))}"
-    if reply := refusal(f"model {spec}", status, body or str(origin), said):
+    # Inspect and its retries wrap the provider's own error.
+    if retried := getattr(error, "last_attempt", None):
+        return read_inspect_error(spec, retried.exception())
+    if hasattr(error, "provider_message") and error.__cause__:
+        return read_inspect_error(spec, error.__cause__)
+    status, body = getattr(error, "status_code", None), getattr(error, "body", None)
+    said = f"{type(error).__name__}: {redact(first_line(error))}"
+    if reply := refusal(f"model {spec}", status, body or str(error), said):
         return reply
     raise CallFailed(said, 1, 1) from None
 
@@ -198,14 +185,12 @@ def read_inspect_output(output: Any, latency: float = 0.0) -> Reply:
     thoughts = [(part.summary or "") if part.redacted else part.reasoning for part in parts]
     text, reasoning = split_thoughts(storable(output.completion))
     finish, detail = read_finish(output.stop_reason)
-    usage = output.usage
+    counted = ("input_tokens", "output_tokens", "reasoning_tokens")
     return Reply(
         text=text,
         finish=finish,
         reasoning=storable("\n".join(filter(None, [*thoughts, reasoning]))),
-        usage=Usage(usage.input_tokens, usage.output_tokens, usage.reasoning_tokens)
-        if usage
-        else Usage(),
+        usage=Usage(*(getattr(output.usage, name, None) for name in counted)),
         latency_s=latency,
         served_by=storable(output.model),
         detail=detail,

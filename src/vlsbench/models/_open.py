@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vlsbench import registry
 from vlsbench.config import Connection
@@ -20,11 +18,10 @@ from vlsbench.models._hf_load import PREFIX as HF_PREFIX
 from vlsbench.models._hf_load import Loading
 from vlsbench.models._http import OPENAI_URL, HttpChat, Server
 from vlsbench.models._inspect import PREFIX, InspectChat
-from vlsbench.models._retry import Backoff
+from vlsbench.models._pace import Backoff
 from vlsbench.models._vllm import PREFIX as VLLM_PREFIX
 from vlsbench.models._vllm import VllmServer
 from vlsbench.registry import Kind
-from vlsbench.text import did_you_mean
 
 _AT_URL = re.compile(r"(.*?)@([a-z+]+://.*)", re.DOTALL)
 FORMS = (
@@ -34,8 +31,7 @@ FORMS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class HttpSpec:
+class HttpSpec(NamedTuple):
     """A parsed `openai/NAME` or `NAME@URL`."""
 
     name: str
@@ -55,8 +51,6 @@ def parse_http_spec(spec: str, environ: Mapping[str, str] = os.environ) -> HttpS
     if at := _AT_URL.match(spec):
         name, url = at.groups()
         url = read_address(url, f"model {name}@…", "VLSBENCH_API_KEY")
-        if not name:
-            raise VlsbenchError(f"model @{url}: expected NAME@http://host:port/v1")
         return HttpSpec(name, url, read_key("VLSBENCH_API_KEY", environ))
     if spec.startswith("openai/"):
         url = environ.get("OPENAI_BASE_URL") or OPENAI_URL
@@ -116,20 +110,9 @@ class Connections:
             model: ChatModel = plugin.open(spec)
             return registry.conforming(model, ChatModel, "model")
         raise VlsbenchError(
-            f"unknown model {spec!r}: {meant(spec)}give {FORMS}; registered are "
+            f"unknown model {spec!r}: give {FORMS}; registered are "
             f"{', '.join(registry.names(Kind.MODEL))}"
         )
-
-
-def meant(spec: str) -> str:
-    """Ask whether a folder, an address, a registered name or a model of the Hub was meant."""
-    if (Path(spec) / "config.json").is_file() or (Path(spec) / "adapter_config.json").is_file():
-        return f"did you mean {HF_PREFIX}{spec}? "
-    name, at, address = spec.partition("@")
-    if at and "://" not in address:
-        return f"did you mean {name}@http://{address.removesuffix('/v1')}/v1? "
-    close = did_you_mean(spec.partition("/")[0], registry.names(Kind.MODEL))
-    return close or f"did you mean {HF_PREFIX}{spec}? " * (spec.count("/") == 1)
 
 
 registry.model(

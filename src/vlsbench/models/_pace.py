@@ -1,50 +1,150 @@
-"""Requests and tokens per minute, shared by all processes of one user on this machine."""
+"""How servers are treated: requests at a time and a minute, and when one is asked again."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import hashlib
-import sqlite3
+import json
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import partial
+
+from filelock import FileLock
 
 from vlsbench.config import Connection
 from vlsbench.errors import Halted
 from vlsbench.files import cache_folder
 from vlsbench.models._chat import Usage
 
-FILE = "rates.sqlite"
+SHRINK_PAUSE_S = 1.0
+"""Overload answers within this time of the last cut are the same event."""
+MAX_RETRY_AFTER_S = 300.0
+NO_RETRY_AFTER_S = 86_400.0
+"""A server that asks for more than a day has a wrong clock."""
+FOLDER = "rates"
 """In the user's cache: when each bucket will be full again. Holds no key and no text."""
 MINUTE = 60.0
 GIVEN_BURST_S = 1.0
 """What may be asked at once under a given limit, as time at the limit; servers' own limits let a
 whole minute's requests go at once, and so do we where they tell."""
-MOST_AHEAD_S = 600.0
-"""A bucket that is to be full later than this was left by a wrong clock."""
 LOOK_AGAIN_S = 0.5
 """How often who waits looks whether others gave back, or its run is stopping."""
 KINDS = ("requests", "tokens")
-
-TABLE = "CREATE TABLE IF NOT EXISTS full (name TEXT PRIMARY KEY, at REAL NOT NULL)"
-TAKE = """INSERT INTO full VALUES (:name, :now + :takes) ON CONFLICT DO
-UPDATE SET at = CASE WHEN at > :now + :ahead THEN :now ELSE max(at, :now) END + :takes
-WHERE at <= :now + :burst OR at > :now + :ahead RETURNING 0.0"""
-PUT_OFF = """INSERT INTO full VALUES (:name, :least + :by) ON CONFLICT DO
-UPDATE SET at = max(at, :least) + :by"""
 
 LEAVING: ContextVar[asyncio.Event | None] = ContextVar("leaving", default=None)
 """Set, by the run that asks, where nothing more is to be sent."""
 
 
+class Limiter:
+    """Additive increase, multiplicative decrease of the requests in flight at one server.
+
+    The scheme is TCP's (Chiu and Jain 1989): halve on 429 or 503, add one per round of good
+    answers. The server's Retry-After holds everybody back, not only the request that met it.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.limit = float(most)
+        self.in_flight = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._cut_at = float("-inf")
+        self._closed_until = 0.0
+
+    async def __aenter__(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._admit()
+        try:
+            await turn
+            # Nobody else could use the place meanwhile: the server asked all to stay away.
+            while (wait := self._closed_until - time.monotonic()) > 0:  # noqa: ASYNC110
+                await asyncio.sleep(wait)
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                await self.__aexit__()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self.in_flight -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self.in_flight < int(self.limit):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.in_flight += 1
+                turn.set_result(None)
+
+    def good(self) -> None:
+        """Count a good answer."""
+        if self.limit < self.most:
+            self.limit = min(float(self.most), self.limit + 1 / self.limit)
+            self._admit()
+
+    def overloaded(self, retry_after_s: float | None) -> None:
+        """The server said 429 or 503: ask for less, and for nothing before `retry_after_s`."""
+        now = time.monotonic()
+        if retry_after_s:
+            self._closed_until = max(self._closed_until, now + retry_after_s)
+        if now - self._cut_at >= SHRINK_PAUSE_S:
+            self._cut_at = now
+            self.limit = max(1.0, self.limit / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Pauses before a question is asked again."""
+
+    first_s: float = 0.5
+    """Doubled each time; as much jitter is added."""
+    most_s: float = 30.0
+    overload_s: float = 900.0
+    """How long a question is asked again after 429 or 503, which say nothing against it."""
+
+
+class Passing(Exception):
+    """A fault that may be gone next time."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        overload: bool = False,
+        after_s: float | None = None,
+        uncounted: bool = False,
+    ) -> None:
+        super().__init__(reason)
+        self.overload = overload
+        self.after_s = after_s
+        self.uncounted = uncounted
+        """Whether the provider may charge for it."""
+
+
+def retry_after(value: str | None) -> float | None:
+    """Read Retry-After, seconds or a date (RFC 9110, 10.2.3)."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            return None
+    # Neither what is over nor what is no number says when to come back.
+    return min(seconds, MAX_RETRY_AFTER_S) if 0 < seconds <= NO_RETRY_AFTER_S else None
+
+
 class SharedPace:
     """The pace of one model: waits before a request that would exceed it.
 
-    The scheme is the generic cell rate algorithm (ITU-T I.371, annex A): the file keeps one
-    moment a bucket, and one atomic statement takes from it.
+    The scheme is the generic cell rate algorithm (ITU-T I.371, annex A): a file keeps one moment a
+    bucket.
     """
 
     def __init__(self, connection: Connection, *name: str | None) -> None:
@@ -55,11 +155,12 @@ class SharedPace:
         told = zip(KINDS, (connection.rpm, connection.tpm), strict=True)
         self._given = {kind: (most, GIVEN_BURST_S) for kind, most in told if most}
         self._limits = dict(self._given)
-        self._name = hashlib.sha256(repr(name).encode()).hexdigest()[:16]
+        told_apart = hashlib.sha256(repr(name).encode()).hexdigest()[:16]
+        self._file = cache_folder() / FOLDER / f"{told_apart}.json"
+        self._full: dict[str, float] = {}
         self._share = 1.0
         """Of the most tokens that a request can take, what is counted for it."""
         self._turn = asyncio.Lock()
-        self._file: sqlite3.Connection | None = None
 
     async def take(self, tokens: int) -> float:
         """Wait until a request of so many tokens at most may be sent; return how many are counted.
@@ -84,11 +185,9 @@ class SharedPace:
         most, burst = limit
         takes, now = amount * MINUTE / most, time.time()
         # What takes more than the bucket holds goes when the bucket is full.
-        room = {"burst": max(0.0, burst - takes), "ahead": MOST_AHEAD_S, "takes": takes}
-        if self._execute(TAKE, kind, now=now, **room):
-            return 0.0
-        at = self._execute("SELECT at FROM full WHERE name = :name", kind)
-        return max(0.001, at[0] - room["burst"] - now) if at else 0.001
+        last = now + max(0.0, burst - takes)
+        at = self._change(kind, lambda at: max(at, now) + takes if at <= last else at)
+        return max(0.0, at - last)
 
     def give_back(self, most: float, taken: float, usage: Usage) -> None:
         """Return what was counted for a request that could take `most`, and was not used."""
@@ -100,7 +199,7 @@ class SharedPace:
 
     def _return(self, kind: str, amount: float) -> None:
         if limit := self._limits.get(kind):
-            self._execute(PUT_OFF, kind, least=0.0, by=-amount * MINUTE / limit[0])
+            self._change(kind, lambda at: at - amount * MINUTE / limit[0])
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Read what the server says of its limits, where none is given.
@@ -119,35 +218,21 @@ class SharedPace:
             self._limits[kind] = (most, MINUTE)
             # Others, on other machines too, may have taken more than is written here.
             full = time.time() + (most - left) * MINUTE / most
-            self._execute(PUT_OFF, kind, least=full, by=0.0)
+            self._change(kind, partial(max, full))
 
-    def _execute(self, sql: str, kind: str, **values: float) -> tuple[Any, ...] | None:
-        known = {"name": f"{self._name} {kind}", **values}
-        try:
-            cursor = (self._file or self._open(cache_folder() / FILE)).execute(sql, known)
-        except (sqlite3.Error, OSError) as error:
-            # Locked for long, on a full disk, or broken: pace this process alone.
-            if self._file:
-                self._file.close()
-            if type(error) is sqlite3.DatabaseError:
-                with contextlib.suppress(OSError):
-                    (cache_folder() / FILE).unlink()  # it held nothing but a minute
-            cursor = self._open(None).execute(sql, known)
-        found: tuple[Any, ...] | None = cursor.fetchone()
-        return found
-
-    def _open(self, file: Path | None) -> sqlite3.Connection:
-        if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        opened = sqlite3.connect(file or ":memory:", timeout=3, isolation_level=None)
-        self._file = opened
-        # Not WAL: of two processes that begin at once, one would find the file locked.
-        for sql in ("PRAGMA journal_mode=MEMORY", "PRAGMA synchronous=OFF", TABLE):
-            opened.execute(sql)
-        return opened
+    def _change(self, kind: str, change: Callable[[float], float]) -> float:
+        """Change when a bucket will be full, for all processes; return when it was to be."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self._file}.lock", poll_interval=0.001):
+            with contextlib.suppress(OSError, ValueError):  # not there yet, or broken
+                self._full = json.loads(self._file.read_bytes())
+            before = self._full.get(kind, 0.0)
+            if (after := change(before)) != before:
+                self._full[kind] = after
+                with contextlib.suppress(OSError):  # of a full disk: this process keeps its pace
+                    self._file.write_text(json.dumps(self._full))
+        return before
 
     def close(self) -> None:
-        """Close the file; another event loop may use the pace afterwards."""
-        if self._file:
-            self._file.close()
-        self._file, self._turn = None, asyncio.Lock()
+        """Let another event loop use the pace."""
+        self._turn = asyncio.Lock()

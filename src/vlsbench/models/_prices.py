@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any
+from functools import cache
 from urllib.parse import urlsplit
 
 from vlsbench import registry
@@ -47,22 +46,18 @@ class Price:
         return cls(price_in, price_out)
 
 
-@lru_cache(maxsize=1)
+@cache
 def prices_known() -> str:
     """Name the table of prices, with the day of its latest change."""
-    from genai_prices import __version__, types
+    from genai_prices import __version__
     from genai_prices.data_snapshot import get_snapshot
 
     today = datetime.now(UTC).date()
-    begun = [
-        one.constraint.start_date
-        for provider in get_snapshot().providers
-        for model in provider.models
-        for one in (model.prices if isinstance(model.prices, list) else ())
-        if isinstance(one.constraint, types.StartDateConstraint)
-        if one.constraint.start_date <= today
-    ]
-    return f"genai-prices {__version__}, latest change {max(begun)}"
+    models = (model for provider in get_snapshot().providers for model in provider.models)
+    prices = (one for model in models if isinstance(model.prices, list) for one in model.prices)
+    begun = (getattr(one.constraint, "start_date", None) for one in prices)
+    latest = max(day for day in begun if day and day <= today)
+    return f"genai-prices {__version__}, latest change {latest}"
 
 
 def price_of(spec: str) -> Price | None:
@@ -89,11 +84,9 @@ def price_of(spec: str) -> Price | None:
         return None
     if found.input_image_mtok or found.input_mtok is None or found.output_mtok is None:
         return None  # it draws, at a price for each image, or it does not write
-    return Price(_base(found.input_mtok), _base(found.output_mtok))
-
-
-def _base(price: Any) -> float:
-    return float(getattr(price, "base", price))  # long prompts, which ours are not, may cost more
+    # Long prompts, which ours are not, may cost more than the base.
+    read, wrote = (getattr(p, "base", p) for p in (found.input_mtok, found.output_mtok))
+    return Price(float(read), float(wrote))
 
 
 def image_tokens(width: int, height: int) -> int:

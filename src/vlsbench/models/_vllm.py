@@ -30,13 +30,10 @@ from vlsbench.text import file_name
 PREFIX = "vllm/"
 PLACEMENT = ("--data-parallel", "--tensor-parallel", "--pipeline-parallel", "--gpu-memory")
 """Beginnings of options that say where a model runs; they change no answer."""
-READY_S = 1800.0
-"""How long weights may take to be downloaded and loaded."""
 LOOK_S = 0.5
 LEAVE_S = 20.0
 STARTS = 2
 """A server that dies is started again once."""
-LAST_LINES = 3
 GUARD = 'exec 3<&0; "$@" & child=$!; (read -r _ <&3; kill $child) & wait $child'
 """For `sh`: run a command, and end it when our end of the input closes, however we died."""
 
@@ -91,11 +88,9 @@ class VllmServer(Server):
         self._starts += 1
         process, began = self._spawn(), time.monotonic()
         while not await self._is_ready():
+            if (status := process.poll()) is not None:
+                raise self._failed(f"ended with status {status} as it started")
             took = time.monotonic() - began
-            if process.poll() is not None:
-                raise self._failed(f"ended with status {process.returncode} as it started")
-            if took > READY_S:
-                raise self._failed(f"was not ready after {READY_S / 60:.0f} minutes")
             self.say(f"{self.name} starts, {took:.0f} s: {self._last_lines(1)}")
             await asyncio.sleep(LOOK_S)
         self.answered = True
@@ -122,10 +117,9 @@ class VllmServer(Server):
         return False
 
     def _failed(self, how: str) -> FatalCall:
-        said = self._last_lines(LAST_LINES)
         return FatalCall(
-            f"{PREFIX}{self.name}: `vllm serve` {how} ({said}); its output is in {self._log}. "
-            "Answers are on record, and the same command resumes"
+            f"{PREFIX}{self.name}: `vllm serve` {how} ({self._last_lines(3)}); its output is in "
+            f"{self._log}. Answers are on record, and the same command resumes"
         )
 
     def _last_lines(self, count: int) -> str:
@@ -137,14 +131,12 @@ class VllmServer(Server):
         if self._process is None:
             return
         assert self._process.stdin is not None
-        if self._process.poll() is None:
-            self._process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(LEAVE_S)
+        self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(LEAVE_S)
         with contextlib.suppress(ProcessLookupError):  # whoever outlived it
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._process.stdin.close()
         self._process = None
 
     async def close(self) -> None:
