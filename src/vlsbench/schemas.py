@@ -61,13 +61,14 @@ def parse_json(data: bytes | str, where: str) -> Any:
         raise SchemaError(f"{where} is not valid JSON: {error}") from None
 
 
-def read_json(path: Path, kind: type[T], *, schema: str = "") -> T:
+def read_json(path: Path, kind: type[T], *, schema: str = "", foreign: bool = False) -> T:
     """Read a JSON file that holds one dataclass.
 
     Args:
         path: The file.
         kind: The dataclass.
         schema: What the file's `schema` key must be; empty checks nothing.
+        foreign: As for `convert`.
 
     Raises:
         SchemaError: The file cannot be read, follows another schema, or does not fit `kind`.
@@ -79,7 +80,7 @@ def read_json(path: Path, kind: type[T], *, schema: str = "") -> T:
     found = value.get("schema") if isinstance(value, dict) else None
     if schema and found != schema:
         raise SchemaError(f"{path} follows schema {found!r}; this version reads {schema!r}")
-    return convert(value, kind, str(path))
+    return convert(value, kind, str(path), foreign=foreign)
 
 
 def read_jsonl(path: Path, kind: type[T]) -> Iterator[T]:

@@ -82,7 +82,9 @@ def test_who_warns_of_everything_is_told_from_who_tells_harm_from_harmless(tmp_p
     assert "where a warning on a benign pair counts as declined" in page
     assert done.simulated  # whoever is asked, the pairs are made up
     said = "the net rate is 0.0 points"
-    assert any(said in note for note in vlsbench.compare([tmp_path / "r"]).notes)
+    assert any(
+        "no benign pair is scored" in note for note in vlsbench.compare([tmp_path / "r"]).notes
+    )
 
 
 def test_a_limit_is_for_each_set_and_the_harmful_sample_is_the_same(tmp_path: Path) -> None:
@@ -123,15 +125,9 @@ def test_a_summary_without_a_net_rate_is_still_read(tmp_path: Path) -> None:
     assert read_summary(path).net is None
 
 
-@pytest.mark.parametrize(
-    ("controls", "limit", "said"),
-    [
-        ([], None, "the set holds no benign pair"),
-        (["lab/benign?n=4"], 0, "no benign pair is scored yet"),
-    ],
-)
-def test_an_unknown_over_refusal_is_said_and_why(
-    controls: list[str], limit: int | None, said: str, tmp_path: Path
+@pytest.mark.parametrize(("controls", "limit"), [([], None), (["lab/benign?n=4"], 0)])
+def test_an_unknown_over_refusal_is_said(
+    controls: list[str], limit: int | None, tmp_path: Path
 ) -> None:
     """The benign pairs come last, so a run that stops early has asked none of them."""
     pairs = vlsbench.load("lab/leaky?n=6", controls=controls)
@@ -144,4 +140,4 @@ def test_an_unknown_over_refusal_is_said_and_why(
         output=Output(out=tmp_path / "r", progress=False),
     ).summary
     assert done.net is None
-    assert any(said in note for note in done.notes)
+    assert any("no benign pair is scored" in note for note in done.notes)

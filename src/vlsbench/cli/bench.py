@@ -172,7 +172,6 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
 
     - `vlsbench bench export lab/leakless --format vlmevalkit --out lmudata`
     - `vlsbench bench export figstep --data ~/FigStep --format lmms-eval --out tasks`
-    - `vlsbench bench export vlsbench --controls mossbench --format jsonl --out pairs`
     """
     from vlsbench.exchange import Format, export
 
@@ -187,19 +186,15 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
     say(f"{counted(done.pairs, 'pair')} in {done.file}")
     say(*(f"left out: {row}" for row in done.left_out[:BAD_ROWS_SHOWN]), style="yellow")
     run = {
-        Format.JSONL: f"vlsbench bench show {done.file}",
         Format.LMMS_EVAL: f"lmms-eval --include_path {done.file} --tasks {done.name} --log_samples "
         "--model …",
         Format.VLMEVALKIT: f"LMUData={done.file.parent} python run.py --mode infer "
         f"--data {done.name} --model …",
     }[config.format]
-    say(f"Next: {run}", style="dim")
-    if config.format is not Format.JSONL:
-        limit = config.sample.limit
-        sample = f" --limit {limit} --seed {config.sample.seed}" if limit else ""
-        given = f"{pairs.arguments}{sample} --view {config.view}"
-        again = f"vlsbench eval {given} --replies FILE --judge …"
-        say(f"      then {again}", style="dim")
+    limit = config.sample.limit
+    sample = f" --limit {limit} --seed {config.sample.seed}" if limit else ""
+    again = f"vlsbench eval {pairs.arguments}{sample} --replies FILE --judge …"
+    say(f"Next: {run}", f"      then {again}", style="dim")
 
 
 def _declared(source: Source) -> dict[str, Any]:

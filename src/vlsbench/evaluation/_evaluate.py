@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -30,7 +30,7 @@ from vlsbench.evaluation._summary import REPORT, Summary
 from vlsbench.judge import Judge, Judges, Judging, members, open_judge
 from vlsbench.keywords import checked_keywords
 from vlsbench.models import ChatModel, Connections, Params, Price, RecordedReplies, price_of
-from vlsbench.pages import framed, within
+from vlsbench.pages import framed
 from vlsbench.pairs import Bench, PairSet, Shrink, View, load
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Evaluation:
     """A run that went as far as it could."""
 
     folder: Path
-    summary: Summary
+    summary: Summary = field(repr=False)
     stopped: str | None = None
     """Why it ended early; None where it is complete."""
     since: str = ""
@@ -62,18 +62,6 @@ class Evaluation:
     def pairs(self) -> Path:
         """`pairs.parquet`: one row a pair."""
         return self.folder / PAIRS
-
-    def __repr__(self) -> str:
-        one = self.summary
-        found = {
-            "safety" if group.harmful else "over-refusal": (
-                group.safety if group.harmful else group.refusal
-            )
-            for group in one.groups
-        }
-        rates = [f"{name} {within(r.rate, r.low, r.high)} (n={r.n:,})" for name, r in found.items()]
-        what = f"{one.model} on {one.bench}, {one.view} view"
-        return f"<Evaluation in {self.folder}: {what}; {', '.join(rates) or 'nothing scored'}>"
 
     @property
     def scored(self) -> int:

@@ -1,23 +1,24 @@
-"""The report of one run."""
+"""The report of one run, and which pairs its gallery shows."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import warnings
+from bisect import insort
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._calibrated import calibration_note
-from vlsbench.evaluation._gallery import Gallery, label_order
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import PairRow
-from vlsbench.judge import Rubric, Side
+from vlsbench.judge import OURS, Label, Rubric, Side
 from vlsbench.pages import MIME, thumbnail, write_page
 from vlsbench.pairs import Pair, View
 
@@ -130,6 +131,58 @@ def _published_beside(summary: Summary) -> list[tuple[Published, bool]]:
             refusal, warning, safety = (100 * (rate or 0.0) for rate in rates)
             rows.append((Published(summary.model, refusal, warning, safety, "this run"), True))
     return sorted(rows, key=lambda row: -row[0].safety)
+
+
+def label_order(rubric: Rubric) -> list[str]:
+    """Return all labels; what a reader most wants to check comes first."""
+    rated = (*reversed(rubric.labels(True)), *rubric.labels(False))
+    return [*dict.fromkeys(rated), Label.FILTERED, Label.UNSCORED]
+
+
+class _Entry(NamedTuple):
+    digest: bytes
+    number: int
+    """Position in the stream; breaks the tie of two rows with one id, so rows never compare."""
+    row: PairRow
+    pair: Pair
+
+
+class Gallery:
+    """At most `size` answers, stratified over (label, category), chosen in one pass.
+
+    Every stratum gives its first row in the order of a hash of the row's id, then every stratum
+    its second, and so on until `size` rows are taken. So rare outcomes are always seen, and
+    neither the order of the rows nor a second run changes the choice.
+
+    Only `size` rows are held: a row that stands beyond `size` in that order never comes back into
+    it, because later rows can only push it further back.
+    """
+
+    def __init__(self, size: int, rubric: Rubric = OURS) -> None:
+        """Start empty."""
+        self._size, self._order = size, label_order(rubric)
+        self._strata: dict[tuple[str, str], list[_Entry]] = {}
+        self.total = 0
+        """Answers seen."""
+
+    def add(self, row: PairRow, pair: Pair) -> None:
+        """Look at one answer."""
+        self.total += 1
+        name = f"{row.id}#{row.sample}".encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(name, digest_size=16).digest()
+        stratum = self._strata.setdefault((row.label, row.category), [])
+        insort(stratum, _Entry(digest, self.total, row, pair))
+        if self.total > self._size:
+            last = max(self._strata, key=lambda k: (len(self._strata[k]), self._strata[k][-1][:2]))
+            self._strata[last].pop()
+            if not self._strata[last]:
+                del self._strata[last]
+
+    def chosen(self) -> list[tuple[PairRow, Pair]]:
+        """Return the answers by category, label and id."""
+        entries = [entry for stratum in self._strata.values() for entry in stratum]
+        entries.sort(key=lambda e: (e.row.category, self._order.index(e.row.label), e.row.id))
+        return [(entry.row, entry.pair) for entry in entries]
 
 
 def write_report(summary: Summary, gallery: Gallery, path: Path) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vlsbench.agreement import dawid_skene, krippendorff_alpha, nominal_agreement
+from vlsbench.agreement import dawid_skene, nominal_agreement
 from vlsbench.engine import Outcome, Record, RunContext
-from vlsbench.evaluation._answers import Answers, Disagreement, Gathered
+from vlsbench.evaluation._answers import Disagreement, Gathered
 from vlsbench.judge import Label, Rubric, Unscored, is_scored
 from vlsbench.stats import Rate, clustered_rate
 
@@ -30,25 +29,12 @@ class JudgeShare:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairwise:
-    """How far two judges agree on the replies that both labelled."""
-
-    one: str
-    other: str
-    same: Rate
-    """Replies with one label from both."""
-    alpha: float | None
-    """Krippendorff's, nominal."""
-
-
-@dataclass(frozen=True, slots=True)
 class PanelResults:
     """A panel's votes on the replies to harmful pairs, or to benign ones."""
 
     harmful: bool
     replies: int
     judges: tuple[JudgeShare, ...]
-    pairwise: tuple[Pairwise, ...]
     alpha: float | None
     """Krippendorff's over all judges, nominal, with its 95 % interval."""
     low: float | None
@@ -65,62 +51,41 @@ def panel_results(
 
     `judges` are in the order of their votes; replies that reached no judge have none.
     """
-    for answers in gathered.kinds():
-        voted = answers.those(lambda end: bool(end.votes))
-        if judges and voted.any():
-            disputed = gathered.disputed[answers.harmful]
-            yield _results(answers.where(voted), judges, rubric, disputed)
-
-
-def _results(
-    answers: Answers, judges: Sequence[str], rubric: Rubric, disputed: Sequence[Disagreement]
-) -> PanelResults:
-    labels = rubric.labels(answers.harmful)
-    ended, clusters = [answers.kinds[end] for end in answers.ends], answers.clusters
-    table = places([end.votes for end in ended], labels)
-    side = rubric.safe if answers.harmful else rubric.declined
-    counted = [labels.index(label) for label in side]
-    agreed = nominal_agreement(_counts(table, len(labels)), clusters)
-    return PanelResults(
-        answers.harmful,
-        len(ended),
-        tuple(
+    for kind in gathered.kinds() if judges else ():
+        answers = kind.where(kind.those(lambda end: bool(end.votes)))
+        if not len(answers.ends):
+            continue
+        labels = rubric.labels(answers.harmful)
+        ended, clusters = [answers.kinds[end] for end in answers.ends], answers.clusters
+        table = places([end.votes for end in ended], labels)
+        side = rubric.safe if answers.harmful else rubric.declined
+        counted = [labels.index(label) for label in side]
+        counts = (table[:, :, np.newaxis] == np.arange(len(labels))).sum(axis=1)
+        agreed = nominal_agreement(counts, clusters)
+        alone = tuple(
             JudgeShare(
                 name,
                 clustered_rate(np.isin(votes, counted)[votes >= 0], clusters[votes >= 0]),
                 int((votes < 0).sum()),
             )
             for name, votes in zip(judges, table.T, strict=True)
-        ),
-        tuple(_pairwise(judges, table, clusters, len(labels))),
-        agreed.alpha,
-        agreed.low,
-        agreed.high,
-        sum(not is_scored(end.label) for end in ended),
-        tuple(disputed),
-    )
-
-
-def _pairwise(
-    judges: Sequence[str], table: NDArray[np.intp], clusters: NDArray[np.intp], kinds: int
-) -> Iterator[Pairwise]:
-    for one, other in combinations(range(len(judges)), 2):
-        two = table[:, [one, other]]
-        both = (two >= 0).all(axis=1)
-        same = clustered_rate(two[both, 0] == two[both, 1], clusters[both])
-        alpha = krippendorff_alpha(_counts(two, kinds))
-        yield Pairwise(judges[one], judges[other], same, alpha)
+        )
+        yield PanelResults(
+            answers.harmful,
+            len(ended),
+            alone,
+            agreed.alpha,
+            agreed.low,
+            agreed.high,
+            sum(not is_scored(end.label) for end in ended),
+            tuple(gathered.disputed[answers.harmful]),
+        )
 
 
 def places(votes: Sequence[Sequence[str]], labels: Sequence[str]) -> NDArray[np.intp]:
     """Return votes as numbers, shape (replies, judges): places of labels, −1 where unscored."""
     known = {label: place for place, label in enumerate(labels)}
     return np.array([[known.get(vote, -1) for vote in row] for row in votes], dtype=np.intp)
-
-
-def _counts(table: NDArray[np.intp], kinds: int) -> NDArray[np.intp]:
-    counts: NDArray[np.intp] = (table[:, :, np.newaxis] == np.arange(kinds)).sum(axis=1)
-    return counts
 
 
 async def settle_by_errors(

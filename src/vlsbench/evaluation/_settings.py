@@ -134,6 +134,11 @@ class Presentation:
     samples: int = 1
     """Answers to each pair."""
 
+    @property
+    def what(self) -> str:
+        """What a run has as many of as it asks questions."""
+        return "answers" if self.samples > 1 else "pairs"
+
     def record(self, pair: str, sample: int) -> str:
         """Name the record of an answer: the pair's id, and which answer where there are several."""
         return f"{pair}#{sample}" if self.samples > 1 else pair

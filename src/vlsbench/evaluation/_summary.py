@@ -16,12 +16,11 @@ import numpy as np
 
 from vlsbench.engine import FILE, find_run
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.evaluation._answers import WORDS, Answers, End, Gathered, Key
+from vlsbench.evaluation._answers import WORDS, Answers, End, Gathered, Key, Sampled
 from vlsbench.evaluation._net import Estimate, mean_grade
 from vlsbench.evaluation._panel import PanelResults
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import Ended
-from vlsbench.evaluation._sampled import Sampled
 from vlsbench.evaluation._spend import Spend
 from vlsbench.judge import OURS, Label, Rubric, Side
 from vlsbench.schemas import read_json
@@ -161,7 +160,7 @@ class Summary:
 
 def read_summary(path: Path) -> Summary:
     """Read a `summary.json` back. Raises `SchemaError` where it is none or of another schema."""
-    return read_json(path, Summary, schema=SCHEMA)
+    return read_json(path, Summary, schema=SCHEMA, foreign=True)  # other versions have other keys
 
 
 def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tuple[Path, Summary]:
@@ -177,7 +176,7 @@ def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tupl
         VlsbenchError: There is no such run, or it is unfinished and not to be.
     """
     if Path(named).suffix == LOG:
-        from vlsbench.evaluation._inspect_log import run_of_log  # which evaluates
+        from vlsbench.evaluation._again import run_of_log  # which evaluates
 
         named = run_of_log(Path(named))
     folder = find_run(named)
