@@ -12,7 +12,7 @@ from vlsbench.agreement import dawid_skene, nominal_agreement
 from vlsbench.engine import Outcome, Record, RunContext
 from vlsbench.evaluation._answers import Disagreement, Gathered
 from vlsbench.judge import Label, Rubric, Unscored, is_scored
-from vlsbench.stats import Rate, clustered_rate
+from vlsbench.stats import Rate, clustered_rate, numbered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,14 +51,15 @@ def panel_results(
 
     `judges` are in the order of their votes; replies that reached no judge have none.
     """
-    for kind in gathered.kinds() if judges else ():
-        answers = kind.where(kind.those(lambda end: bool(end.votes)))
-        if not len(answers.ends):
+    for _, answers in gathered.by(lambda key: "all") if judges else ():
+        ended = [answer.end for answer in answers if answer.end.votes]
+        if not ended:
             continue
-        labels = rubric.labels(answers.harmful)
-        ended, clusters = [answers.kinds[end] for end in answers.ends], answers.clusters
+        harmful = answers[0].key.harmful
+        clusters = numbered(answer.cluster for answer in answers if answer.end.votes)
+        labels = rubric.labels(harmful)
         table = places([end.votes for end in ended], labels)
-        side = rubric.safe if answers.harmful else rubric.declined
+        side = rubric.safe if harmful else rubric.declined
         counted = [labels.index(label) for label in side]
         counts = (table[:, :, np.newaxis] == np.arange(len(labels))).sum(axis=1)
         agreed = nominal_agreement(counts, clusters)
@@ -71,14 +72,14 @@ def panel_results(
             for name, votes in zip(judges, table.T, strict=True)
         )
         yield PanelResults(
-            answers.harmful,
+            harmful,
             len(ended),
             alone,
             agreed.alpha,
             agreed.low,
             agreed.high,
             sum(not is_scored(end.label) for end in ended),
-            tuple(gathered.disputed[answers.harmful]),
+            tuple(gathered.disputed[harmful]),
         )
 
 

@@ -244,7 +244,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
 def _summary(plan: EvaluationPlan, ledger: Ledger, gathered: Gathered) -> Summary:
     pairs, rubric, samples = plan.selection.pairs, plan.rubric, plan.shown.samples
     judges = [one.name for one in panel_of(plan.judge)]
-    kinds = gathered.kinds() if samples > 1 or plan.judging.repeats > 1 else ()
+    kinds = gathered.by(lambda key: "all") if samples > 1 or plan.judging.repeats > 1 else ()
     spend, served_by = spend_by_role(ledger)
     simulated = pairs.simulated or any(map(is_simulated, {*served_by, plan.judge.name}))
     groups = groups_by(gathered, rubric, lambda key: "all")
@@ -270,13 +270,13 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, gathered: Gathered) -> Summar
         started=ledger.meta("started") or "",
         finished=ledger.meta("complete") or "",
         pairs=len(plan.selection),
-        open=plan.answers - len(gathered),
+        open=plan.answers - len(gathered.answers),
         left_out=tuple(ledger.left_out()),
         groups=groups,
         net=net_rate(groups),
         net_cautious=net_rate(groups, warned=True),
         samples=samples,
-        sampled=tuple(sampled(answers, samples, rubric) for answers in kinds),
+        sampled=tuple(sampled(answers, samples, rubric) for _, answers in kinds),
         query_languages=languages(gathered, rubric, lambda key: key.query),
         reply_languages=languages(gathered, rubric, lambda key: key.reply),
         categories=groups_by(gathered, rubric, lambda key: key.category or "(none)"),
