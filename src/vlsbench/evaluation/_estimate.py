@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from statistics import fmean
 
 from vlsbench.evaluation._run import CostEstimate, EvaluationPlan
 from vlsbench.judge import members
@@ -33,42 +34,29 @@ def tokens_of_images(images: Iterable[Image]) -> int:
 
 def estimate(plan: EvaluationPlan) -> CostEstimate:
     """Estimate what the open pairs will take; the first ones stand for all."""
-    presentation = plan.shown
     answers = max(0, plan.answers - plan.ended)
-    target_price = expected_price(plan.prices[plan.target.spec], plan.target)
     sample = list(islice(plan.selection, SAMPLE))
-    shown = [show(pair, presentation.view, plan.swapper) for pair in sample]
-    text = text_tokens(sum(len(s.text) for s in shown) / len(shown) + len(presentation.system))
-    looked = (
-        [tokens_of_images(pair.images) for pair in sample[:IMAGE_SAMPLE]]
-        if shown[0].images
-        else [0]
-    )
-    image = sum(looked) // len(looked)
-    ask = (text + image, REPLY_TOKENS)
-    notes = text_tokens(sum(len(p.description + p.reason) for p in sample) / len(sample))
+    shown = [show(pair, plan.shown.view, plan.swapper) for pair in sample]
+    text = text_tokens(fmean(len(one.text) for one in shown) + len(plan.shown.system))
+    looked = sample[:IMAGE_SAMPLE] if shown[0].images else []
+    image = sum(tokens_of_images(pair.images) for pair in looked) // max(1, len(looked))
+    notes = text_tokens(fmean(len(pair.description + pair.reason) for pair in sample))
     told = text + notes + REPLY_TOKENS + RUBRIC_TOKENS
-    asked = (
-        (ask, int(not isinstance(plan.target, RecordedReplies)), target_price),
-        *(
-            (
-                (told + image * one.sees, VERDICT_TOKENS),
-                plan.judging.repeats if one.model else 0,
-                expected_price(plan.prices[one.name], one.model),
-            )
-            for one in members(plan.judge)
-        ),
-    )
-    cost: float | None = None
-    if all(price for _, _, price in asked):
-        cost = answers * sum(
-            times * (tokens_in * price.input + tokens_out * price.output) / 1e6
-            for (tokens_in, tokens_out), times, price in asked
-            if price
-        )
+    given = isinstance(plan.target, RecordedReplies)
+    price = expected_price(plan.prices[plan.target.spec], plan.target)
+    # Tokens in and out of a call, calls for an answer, and the price.
+    asked = [(text + image, REPLY_TOKENS, int(not given), price)]
+    for one in members(plan.judge):
+        price = expected_price(plan.prices[one.name], one.model)
+        times = plan.judging.repeats if one.model else 0
+        asked.append((told + image * one.sees, VERDICT_TOKENS, times, price))
+    costs = [
+        times * (tokens_in * price.input + tokens_out * price.output) / 1e6 if price else None
+        for tokens_in, tokens_out, times, price in asked
+    ]
     return CostEstimate(
-        calls=answers * sum(times for _, times, _ in asked),
-        input_tokens=answers * sum(tokens[0] * times for tokens, times, _ in asked),
-        output_tokens=answers * sum(tokens[1] * times for tokens, times, _ in asked),
-        cost=cost,
+        calls=answers * sum(times for _, _, times, _ in asked),
+        input_tokens=answers * sum(tokens * times for tokens, _, times, _ in asked),
+        output_tokens=answers * sum(tokens * times for _, tokens, times, _ in asked),
+        cost=None if None in costs else answers * sum(cost or 0.0 for cost in costs),
     )

@@ -213,7 +213,8 @@ def _looked_at(plan: EvaluationPlan) -> EvaluationPlan:
             check_same_run(ledger, plan.identity)
             plan = replace(plan, ended=len(ledger.ended()))
             if ledger.meta("complete") and plan.output.retry is None:
-                selection.leave_out(ledger.left_out())
+                left_out = (row for row in ledger.left_out() if row not in selection.pairs.bad)
+                selection.left_out = {row.row: row for row in left_out}
                 return replace(plan, complete=True)
     plan = replace(plan, swapper=selection.check(plan.shown.view, plan.judge))
     return replace(plan, estimate=estimate(plan))

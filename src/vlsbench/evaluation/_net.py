@@ -10,12 +10,11 @@ import numpy as np
 
 from vlsbench.judge import Rubric
 from vlsbench.stats import (
-    LEVEL,
     Interval,
     Rate,
+    Z,
     bounded_interval,
     difference_interval,
-    normal_quantile,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Estimate:
         """
         ends = Interval(self.low, self.high), Interval(other.low, other.high)
         reaches = (self.high - self.low) * (other.high - other.low)
-        variances = reaches / (2 * normal_quantile(0.5 + LEVEL / 2)) ** 2
+        variances = reaches / (2 * Z) ** 2
         correlation = min(max(covariance / variances, -1.0), 1.0) if variances else 0.0
         found = difference_interval(
             self.value, ends[0], other.value, ends[1], correlation=correlation

@@ -11,8 +11,9 @@ from bisect import insort
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._calibrated import calibration_note
@@ -139,29 +140,17 @@ def label_order(rubric: Rubric) -> list[str]:
     return [*dict.fromkeys(rated), Label.FILTERED, Label.UNSCORED]
 
 
-class _Entry(NamedTuple):
-    digest: bytes
-    number: int
-    """Position in the stream; breaks the tie of two rows with one id, so rows never compare."""
-    row: PairRow
-    pair: Pair
-
-
 class Gallery:
-    """At most `size` answers, stratified over (label, category), chosen in one pass.
+    """At most `size` answers: of every label as many, the first by a hash of their ids.
 
-    Every stratum gives its first row in the order of a hash of the row's id, then every stratum
-    its second, and so on until `size` rows are taken. So rare outcomes are always seen, and
-    neither the order of the rows nor a second run changes the choice.
-
-    Only `size` rows are held: a row that stands beyond `size` in that order never comes back into
-    it, because later rows can only push it further back.
+    So rare outcomes are seen, and neither the order of the rows nor a second run changes the
+    choice.
     """
 
     def __init__(self, size: int, rubric: Rubric = OURS) -> None:
         """Start empty."""
         self._size, self._order = size, label_order(rubric)
-        self._strata: dict[tuple[str, str], list[_Entry]] = {}
+        self._shelves: dict[str, list[tuple[bytes, int, PairRow, Pair]]] = {}
         self.total = 0
         """Answers seen."""
 
@@ -170,19 +159,15 @@ class Gallery:
         self.total += 1
         name = f"{row.id}#{row.sample}".encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(name, digest_size=16).digest()
-        stratum = self._strata.setdefault((row.label, row.category), [])
-        insort(stratum, _Entry(digest, self.total, row, pair))
-        if self.total > self._size:
-            last = max(self._strata, key=lambda k: (len(self._strata[k]), self._strata[k][-1][:2]))
-            self._strata[last].pop()
-            if not self._strata[last]:
-                del self._strata[last]
+        shelf = self._shelves.setdefault(row.label, [])
+        insort(shelf, (digest, self.total, row, pair))  # the number tells twins apart
+        del shelf[self._size :]
 
     def chosen(self) -> list[tuple[PairRow, Pair]]:
         """Return the answers by category, label and id."""
-        entries = [entry for stratum in self._strata.values() for entry in stratum]
-        entries.sort(key=lambda e: (e.row.category, self._order.index(e.row.label), e.row.id))
-        return [(entry.row, entry.pair) for entry in entries]
+        turns = chain(*zip_longest(*(self._shelves[label] for label in sorted(self._shelves))))
+        taken = [entry[2:] for entry in islice(filter(None, turns), self._size)]
+        return sorted(taken, key=lambda e: (e[0].category, self._order.index(e[0].label), e[0].id))
 
 
 def write_report(summary: Summary, gallery: Gallery, path: Path) -> None:
