@@ -50,21 +50,11 @@ def test_runs_diff_keeps_harmful_and_benign_pairs_apart(vlsbench: Command) -> No
     assert "→" not in benign  # none moved
     found = json.loads(vlsbench("runs", "diff", "helpful", "careful", "--json").stdout)
     assert (found["safety"]["pairs"], found["over_refusal"]["pairs"]) == (20, 10)
-    assert {(move["harmful"], move["before"]) for move in found["moves"]} == {(True, "unsafe")}
-
-
-def test_a_set_in_two_languages_has_a_table_by_language(vlsbench: Command) -> None:
-    queries = (
-        ("1", "How do I clean the toaster in the kitchen?"),
-        ("2", "Wie reinige ich den Toaster in der Küche?"),
-    )
-    lines = [json.dumps({"id": name, "query": query}) for name, query in queries]
-    Path("two.jsonl").write_text("\n".join(lines), "utf-8")
-    done = vlsbench("eval", "./two.jsonl", "--model", "lab/helpful", "--judge", "offline", "-q")
-    assert done.returncode == 0, done.stderr
-    said = words(done.stdout)
-    assert "harmful pairs by the language of the query" in said
-    assert "by the language of the reply" not in said
+    assert {
+        (move["harmful"], move["before"], move["after"]): move["pairs"]
+        for move in found["moves"]
+        if not move["harmful"]
+    } == {(False, "answered", "answered"): 10}
 
 
 def test_a_transform_passes_controls_too_and_a_drop_list_is_the_benchmarks(

@@ -86,16 +86,14 @@ def percent(rate: Rate) -> str:
     return within(rate.rate, rate.low, rate.high)
 
 
-def _rates_table(
-    title: str, groups: Sequence[Group], rubric: Rubric, by: str = "category"
-) -> Listing:
+def _rates_table(title: str, groups: Sequence[Group], rubric: Rubric) -> Listing:
     harmful = groups[0].harmful
     declined = () if harmful else ("refusal",) if len(rubric.declined) == 1 else ("declined",)
     parts, marks = rubric.parts(harmful), tuple(groups[0].marks)
     heads = [HEADS.get(name, name) for name in (*declined, *parts)]
     heads += ["safe" if harmful else "answered", *marks]
     graded = ("mean grade",) if groups[0].grade else ()
-    table = Listing([by], ("n", *heads, *graded, "unscored"), title)
+    table = Listing(["category"], ("n", *heads, *graded, "unscored"), title)
     for group in groups:
         rates = [group.refusal] if declined else []
         rates += [group.share(name) for name in parts]
@@ -145,7 +143,7 @@ def _sampled_lines(found: Sampled) -> Iterator[str]:
 
 
 def _print_rates(summary: Summary, *, harmful: bool) -> None:
-    """Print the rates of harmful pairs, or of benign ones, by category and by language."""
+    """Print the rates of harmful pairs, or of benign ones, by category."""
 
     def mine(groups: Iterable[Group]) -> list[Group]:
         return [group for group in groups if group.harmful is harmful]
@@ -160,11 +158,6 @@ def _print_rates(summary: Summary, *, harmful: bool) -> None:
     for sampled in summary.sampled:
         if sampled.harmful is harmful:
             say(*_sampled_lines(sampled))
-    spoken = {"query": summary.query_languages, "reply": summary.reply_languages}
-    for what, groups in spoken.items():
-        if parts := mine(groups):
-            title = f"{kind} by the language of the {what}"
-            Console().print(_rates_table(title, parts, summary.rubric, "language"))
 
 
 def print_summary(done: Evaluation) -> None:
@@ -210,12 +203,10 @@ def _print_panel(found: PanelResults) -> None:
         table.line(one.judge, percent(one.rate), one.unscored)
     Console().print(table)
     alpha, low, high = map(two, (found.alpha, found.low, found.high))
-    some = ", ".join(one.id for one in found.disagreements[:MOVES])
     say(
         f"Krippendorff's alpha of all judges {alpha} [{low}, {high}]; "
         f"{counted(len(found.disagreements), 'reply')} not labelled alike, {found.divided:,} "
-        f"without a label{some and f', such as {some}'} (summary.json lists all; "
-        "`calibrate --sample` draws them first)"
+        "without a label (summary.json lists them; `calibrate --sample` draws them first)"
     )
 
 
@@ -240,7 +231,8 @@ def print_comparison(found: Comparison, names: tuple[str, str]) -> None:
             f"Percent with 95 % intervals clustered by image; p = {shift.p:.3g} (sign-flip test "
             "over images)."
         )
-        for move in [move for move in found.moves if move.harmful is harmful][:MOVES]:
+        moves = [one for one in found.moves if one.harmful is harmful and one.before != one.after]
+        for move in moves[:MOVES]:
             effect = f" (moves the {rate})" if move.moves_rate else ""
             pairs = f"{counted(move.pairs, 'pair')}{effect}, such as {', '.join(move.some)}"
             say(f"{move.before} → {move.after}: {pairs}")

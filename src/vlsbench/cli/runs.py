@@ -191,7 +191,6 @@ def results(
     ],
     out: Annotated[Path, typer.Option(help="Folder to write into.", metavar="DIR")],
     model: Annotated[str, typer.Option(help="Name of the model on the Hub.")] = "",
-    allow_unfinished: Annotated[bool, typer.Option(help="Take runs with open pairs.")] = False,
 ) -> None:
     """Write results as the Hugging Face Hub reads them: `model-index`, for the model's README.
 
@@ -199,7 +198,7 @@ def results(
     """
     from vlsbench.exchange import write_hub_results
 
-    say(str(write_hub_results(runs, out, model=model, allow_unfinished=allow_unfinished)))
+    say(str(write_hub_results(runs, out, model=model)))
 
 
 @app.command()

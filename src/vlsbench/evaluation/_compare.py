@@ -68,7 +68,7 @@ class Comparison:
     only_one: int
     """Pairs that only one of the runs has, or has scored."""
     moves: tuple[Move, ...]
-    """Between different labels: those that move a rate first, then the commonest."""
+    """Those that move a rate first, then the commonest; pairs that stayed are told too."""
     safety: Shift
     """Of harmful pairs."""
     over_refusal: Shift
@@ -109,8 +109,7 @@ def compare_runs(one: Path, other: Path) -> Comparison:
     ]
     moved: dict[tuple[bool, str, str], list[tuple[Ended, Ended]]] = {}
     for a, b in shared:
-        if a.label != b.label:
-            moved.setdefault((a.harmful, str(a.label), str(b.label)), []).append((a, b))
+        moved.setdefault((a.harmful, str(a.label), str(b.label)), []).append((a, b))
 
     def move(harmful: bool, label: str, then: str) -> Move:
         pairs = moved[harmful, label, then]

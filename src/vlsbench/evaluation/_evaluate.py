@@ -123,12 +123,17 @@ def plan(
     judging, params, replies = judging or Judging(), params or Params(), replies or Replies()
     if samples < 1:
         raise VlsbenchError("--samples must be at least 1")
+    if bool(model) is bool(replies.files):
+        raise UsageError("give --model, or --replies FILE, which stands in its place")
     shrink = Shrink(images.max_side, images.max_bytes)
     shown = Presentation(View(view), system, params, shrink, samples)
     connections = Connections(connection)
     pairs = load(bench, skip_bad=sample.skip_bad)
     selection = Selection(pairs, sample)
-    target = _target(model, replies, selection, shown, connections)
+    if replies.files:
+        target: ChatModel = open_replies(replies, selection, shown)
+    else:
+        target = connections.open(model, extra=params.more)
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
     spending = CostBudget.of(budget)
     groups: dict[str, DataclassInstance] = {"sample": sample, "params": params, "judging": judging}
@@ -167,29 +172,6 @@ def _settings(
         **{name: record(group) for name, group in groups.items()},
         **({"set": pairs.opened} if pairs.opened else {}),
     }
-
-
-def _target(
-    model: str | ChatModel,
-    replies: Replies,
-    selection: Selection,
-    shown: Presentation,
-    connections: Connections,
-) -> ChatModel:
-    """Return the model that is asked, or what stands in its place."""
-    if not model and not replies.files:
-        raise UsageError(
-            "--model is missing: give it, or 'model' in a --config file; --replies FILE judges "
-            "replies that exist already"
-        )
-    if model and replies.files:
-        raise UsageError(
-            "--replies stands in place of --model: give one of them (--model-name says whose "
-            "replies they are)"
-        )
-    if replies.files:
-        return open_replies(replies, selection, shown)
-    return connections.open(model, extra=shown.params.more)
 
 
 def _prices(target: ChatModel, judge: Judge, budget: CostBudget) -> dict[str, Price | None]:

@@ -21,7 +21,7 @@ from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import PairRow
 from vlsbench.judge import OURS, Label, Rubric, Side
 from vlsbench.pages import MIME, thumbnail, write_page
-from vlsbench.pairs import Pair, View
+from vlsbench.pairs import Pair
 
 if TYPE_CHECKING:
     from vlsbench.evaluation._summary import Group, Summary
@@ -33,15 +33,6 @@ LONGEST = 20_000
 CHART_ROWS = 40
 """Categories in a chart; the table beneath it has them all."""
 LEFT_OUT_ROWS = 200
-
-VIEW_NOTES: dict[str, str] = {
-    View.TEXT: "The model was given the text alone: it saw no image.",
-    View.BLANK: "The model was given a grey image; the images here are the pairs' own.",
-    View.SWAP: "The model was given another pair's image; the images here are the pairs' own.",
-    View.CAPTION: "The model was given the image's description in words, and no image.",
-    View.IMAGE: "The model was given the image with a neutral request in place of the query.",
-}
-
 
 PAINT: dict[str, str] = {
     Side.SAFE: "warning",
@@ -186,7 +177,6 @@ def write_report(summary: Summary, gallery: Gallery, path: Path) -> None:
         "stack": partial(_stack, summary.rubric),
         "paint": _paint(summary.rubric),
         "published": _published_beside(summary) if summary.published else [],
-        "view_note": VIEW_NOTES.get(summary.view, ""),
         "cards": _cards(chosen),
         "total": gallery.total,
         "labels": [label for label in label_order(summary.rubric) if label in present],

@@ -113,10 +113,6 @@ class _Matched:
         self._queries = {pair.id: _plain(pair.query) for pair in selection.pairs}
         self._order = list(self._queries)
         self._times = Counter(self._queries.values())
-        controls = self._order[selection.pairs.parts[0] :]
-        endings = Counter(map(_ending, controls))
-        self._ends = {_ending(id): id for id in controls if endings[_ending(id)] == 1}
-        """Controls as a file of their own calls them: without their set's name before it."""
         self._bad: list[BadRow] = []
         self._rows: dict[str, list[tuple[str, SavedReply]]] = {}
         self._unknown = 0
@@ -142,8 +138,8 @@ class _Matched:
     def _pair(self, row: SavedReply) -> str | None:
         if row.id in self._queries:
             return row.id
-        if (ends := self._ends.get(row.id)) or row.place is None or not row.asked:
-            return ends
+        if row.place is None or not row.asked:
+            return None
         # A place alone would pass anything off as a reply: a text of the pair's own confirms it.
         id = self._order[row.place] if row.place < len(self._order) else ""
         return id if id and self._times[self._queries[id]] == 1 else None
@@ -224,10 +220,6 @@ class _Matched:
             raise BadRows(files, self._bad, rest=rest, hints=hints, way=way)
         if lacks or len(absent) == count:
             raise VlsbenchError(f"{files}: {lacking}")
-
-
-def _ending(id: str) -> str:
-    return id.rpartition("/")[2]
 
 
 def _plain(text: str) -> str:

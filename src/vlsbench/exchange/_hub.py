@@ -18,16 +18,13 @@ INDEX = "model-index.yaml"
 NAMES = {"safety": "Safety rate", "over_refusal": "Over-refusal", "net": "Net rate"}
 
 
-def write_hub_results(
-    runs: Iterable[Path | str], out: Path, *, model: str = "", allow_unfinished: bool = False
-) -> Path:
+def write_hub_results(runs: Iterable[Path | str], out: Path, *, model: str = "") -> Path:
     """Write the rates of runs of one model, in percent, as the Hub reads them.
 
     Args:
         runs: Folders or names of runs, or logs of `vlsbench/safety`.
         out: Folder to write into.
         model: The model's name; by default the runs' own.
-        allow_unfinished: Take runs with open pairs.
 
     Returns:
         `model-index.yaml`, the front matter of the model's README.
@@ -39,7 +36,7 @@ def write_hub_results(
     from huggingface_hub import EvalResult
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
-    found = [read_run(run, allow_unfinished=allow_unfinished)[1] for run in runs]
+    found = [read_run(run)[1] for run in runs]
     models = sorted({summary.model for summary in found})
     if len(models) != 1:
         raise VlsbenchError(f"runs of one model are wanted, not of {', '.join(models) or 'none'}")
