@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from benchmarks.coverage_plays import Play, Random, Round, holds, uniform
-from vlsbench.agreement import kappa_interval
+from vlsbench.agreement import kappa_interval, nominal_agreement
 from vlsbench.stats import (
+    Interval,
     auroc,
     bounded_interval,
     clustered_interval,

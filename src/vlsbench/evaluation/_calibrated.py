@@ -6,14 +6,11 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vlsbench.evaluation._net import Estimate
+from vlsbench.evaluation._rows import PAIRS
+from vlsbench.evaluation._summary import Estimate, Summary
 from vlsbench.files import file_sha256
 from vlsbench.schemas import SchemaError, read_json
-
-if TYPE_CHECKING:
-    from vlsbench.evaluation._summary import Summary
 
 CALIBRATION = "calibration.json"
 CALIBRATION_SCHEMA = "vlsbench.calibration/1"
@@ -121,8 +118,6 @@ def judges_served(summary: Summary) -> tuple[str, ...]:
 
 def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, str]:
     """Return the calibration beside a run, or None with what to say in its place."""
-    from vlsbench.evaluation._rows import PAIRS
-
     path = run / CALIBRATION
     if not path.is_file():
         return None, UNCALIBRATED

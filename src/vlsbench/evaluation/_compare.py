@@ -177,17 +177,11 @@ def verify_run(run: Path) -> Soundness:
         outcomes = 0
         for outcome in ledger.outcomes():
             outcomes += 1
-            wanted = [outcome.value.get("call"), *outcome.value.get("judge_calls", ())]
-            problems += [
-                f"pair {outcome.record}: call {key[:12]} is not on record"
-                for key in wanted
-                if key and key not in keys
-            ]
-            problems += [
-                f"record {outcome.record}: blob {sha256[:12]} is gone"
-                for sha256 in outcome.value.get("blobs", ())
-                if not has_blob(run, sha256)
-            ]
+            name, value = outcome.record, outcome.value
+            calls = {value.get("call"), *value.get("judge_calls", ())} - keys - {None, ""}
+            lost = [one for one in value.get("blobs", ()) if not has_blob(run, one)]
+            problems += [f"pair {name}: call {key[:12]} is not on record" for key in sorted(calls)]
+            problems += [f"record {name}: blob {sha256[:12]} is gone" for sha256 in lost]
         problems += [f"blob {name}: content has another digest" for name in bad_blobs(run)]
         files = json.loads(ledger.meta("files") or "{}")
         problems += [
@@ -208,12 +202,10 @@ def _check_pairs_file(run: Path, ledger: Ledger) -> list[str]:
         return []
     shown = Presentation(samples=int(ledger.meta("samples") or 1))
     rows = {shown.record(*row.key): row.label for row in read_pairs(run)}
-    found = []
-    for outcome in ledger.outcomes():
-        stored = rows.pop(outcome.record, None)
-        label = outcome.value.get("label", Label.UNSCORED)
-        if stored is None:
-            found.append(f"pair {outcome.record}: ended, but not in {PAIRS}")
-        elif stored != label:
-            found.append(f"pair {outcome.record}: {stored} in {PAIRS}, {label} on record")
-    return found + [f"pair {name}: in {PAIRS}, but not on record" for name in rows]
+    ended = {one.record: one.value.get("label", Label.UNSCORED) for one in ledger.outcomes()}
+    return [
+        f"pair {name}: {rows.get(name, 'nothing')} in {PAIRS}, {ended.get(name, 'nothing')} in the "
+        "record"
+        for name in sorted(rows.keys() | ended.keys())
+        if rows.get(name) != ended.get(name)
+    ]

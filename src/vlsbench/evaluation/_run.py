@@ -21,11 +21,9 @@ from vlsbench.engine import (
     Step,
     run_async,
 )
-from vlsbench.evaluation._answers import Gathered, sampled
+from vlsbench.evaluation._answers import Gathered, panel_results, sampled, settle_by_errors
 from vlsbench.evaluation._calibrated import CALIBRATION
-from vlsbench.evaluation._net import net_rate
 from vlsbench.evaluation._page import Gallery, write_report
-from vlsbench.evaluation._panel import panel_results, settle_by_errors
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
 from vlsbench.evaluation._settings import Output, Presentation, Selection
@@ -39,6 +37,7 @@ from vlsbench.evaluation._summary import (
     commonest_words,
     groups_by,
     languages,
+    net_rate,
     read_summary,
 )
 from vlsbench.files import whole_file, write_json
