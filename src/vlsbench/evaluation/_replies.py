@@ -238,17 +238,7 @@ def _file_of(path: Path) -> Path:
 
 
 def _read(path: Path, given: Mapping[str, str]) -> Iterator[SavedReply | BadRow]:
-    """Read a file of replies, or those of a run.
-
-    Args:
-        path: JSONL, JSON, CSV, TSV, Parquet or Excel with a reply a row; an Inspect log; the
-            folder of a run.
-        given: Field of a reply → column, where the names in `COLUMNS` do not fit.
-
-    Raises:
-        VlsbenchError: The file cannot be read.
-        MissingExtra: What reads it is not installed.
-    """
+    """Read a file of replies, an Inspect log, or the replies of a run, by its folder."""
     model = read_summary(path / SUMMARY).model if (path / SUMMARY).is_file() else ""
     if path.suffix == LOG:
         yield from _log(path)

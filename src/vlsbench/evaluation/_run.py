@@ -178,12 +178,6 @@ class EvaluationPlan:
             ),
         )
 
-    @property
-    def found(self) -> Mapping[str, object]:
-        """The identity with what turned out about the models."""
-        target, judge = dict(self.target.identity), dict(self.judge.identity)
-        return {**self.identity, "target": target, "judge": judge}
-
 
 def tag_of(outcome: Outcome) -> str:
     """Name an outcome by its label."""
@@ -218,8 +212,9 @@ def _notes(plan: EvaluationPlan, ledger: Ledger, found: Summary) -> tuple[str, .
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     """Write the run's files in one walk over the pairs, unless they stand as they would be."""
     folder = plan.folder
-    if plan.found != plan.identity:
-        run_async(partial(ledger.set_meta, found=json.dumps(plan.found)))
+    models = {"target": dict(plan.target.identity), "judge": dict(plan.judge.identity)}
+    if (found := {**plan.identity, **models}) != plan.identity:  # by what turned out about them
+        run_async(partial(ledger.set_meta, found=json.dumps(found)))
     calibrated = folder / CALIBRATION  # shown on the report
     since = calibrated.stat().st_mtime_ns if calibrated.is_file() else 0
     stamp = f"{__version__} {ledger.stamp()} {plan.output.gallery} {since}"
