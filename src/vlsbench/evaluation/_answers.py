@@ -104,8 +104,8 @@ class Gathered:
         """Count what is known of one answer."""
         number = self.answers[-1].pair + (pair != self._last) if self.answers else 0
         self._last = pair
-        once = (self._known.setdefault(one, one) for one in (key, end, cluster))
-        self.answers.append(Answer(*once, number))
+        key, end, cluster = (self._known.setdefault(one, one) for one in (key, end, cluster))
+        self.answers.append(Answer(key, end, cluster, number))
 
     def by(self, name: Callable[[Key], str]) -> list[tuple[str, list[Answer]]]:
         """Return names with their answers, harmful ones first; answers without a name in none."""

@@ -357,9 +357,9 @@ def _log(path: Path) -> Iterator[SavedReply]:
         for sample in read_eval_log_samples(
             str(path), all_samples_required=False, resolve_attachments=True
         ):
-            asked = sample.input
-            if not isinstance(asked, str):
-                asked = next((one.text for one in reversed(asked) if one.role == "user"), None)
+            said = sample.input if not isinstance(sample.input, str) else []
+            last = next((one.text for one in reversed(said) if one.role == "user"), None)
+            asked = sample.input if isinstance(sample.input, str) else last
             id, epoch = str(sample.id), sample.epoch
             yield SavedReply(f"{id}, epoch {epoch}", id, None, _logged(sample), model, asked, epoch)
 

@@ -88,9 +88,11 @@ def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
         rows.append(
             Spend(
                 *key,
-                len(costs),
-                reused[key],
-                *(int(counts.sum()) for counts in (requests, tokens_in, tokens_out)),
+                calls=len(costs),
+                reused=reused[key],
+                requests=int(requests.sum()),
+                input_tokens=int(tokens_in.sum()),
+                output_tokens=int(tokens_out.sum()),
                 cost=None if isnan(total) else total,
                 latency_p50_s=p50,
                 latency_p95_s=p95,

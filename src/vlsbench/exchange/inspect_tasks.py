@@ -21,6 +21,7 @@ from inspect_ai.model import (
     ChatMessage,
     ChatMessageSystem,
     ChatMessageUser,
+    Content,
     ContentImage,
     ContentText,
     GenerateConfig,
@@ -173,11 +174,11 @@ def _asking(shown: Showing) -> Solver:
         last = state.messages[-1]
         try:
             images = await asyncio.to_thread(_read, shown(state.sample_id)[1])
-            if images:
-                last.content = [
-                    ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
-                    for image in images
-                ] + [ContentText(text=last.text)]
+            content: list[Content] = [
+                ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
+                for image in images
+            ]
+            last.content = [*content, ContentText(text=last.text)] if content else last.content
             return await generate(state)
         except ImageError as error:
             state.metadata[UNREADABLE] = str(error)
