@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from benchmarks.coverage_plays import Play, Random, Round, holds, uniform
-from vlsbench.agreement import alpha_interval, kappa_interval
+from vlsbench.agreement import kappa_interval, nominal_agreement
 from vlsbench.stats import (
+    Interval,
     auroc,
     bounded_interval,
     clustered_interval,
@@ -94,6 +95,11 @@ def votes(
     return found
 
 
+def _ends(counts: NDArray[np.intp], images: NDArray[np.intp] | None = None) -> Interval | None:
+    *_, low, high = nominal_agreement(counts, images)
+    return None if low is None or high is None else Interval(low, high)
+
+
 def of_alpha(raters: Raters) -> Play:
     """The interval of Krippendorff's alpha; baseline: pairs taken as independent."""
     truth = chance_corrected(raters)
@@ -101,7 +107,7 @@ def of_alpha(raters: Raters) -> Play:
     def play(images: NDArray[np.intp], alike: float, random: Random) -> Round:
         found = votes(raters, images, alike, random)
         counts = (found[:, :, None] == np.arange(len(raters[1]))).sum(axis=1)
-        ours, plain = alpha_interval(counts, images), alpha_interval(counts)
+        ours, plain = _ends(counts, images), _ends(counts)
         assert ours
         return Round(holds(ours, truth), ours.high - ours.low, holds(plain, truth))
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,17 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
-from vlsbench.agreement import alpha_interval, krippendorff_alpha
+from vlsbench.agreement import nominal_agreement
+from vlsbench.stats import Interval
+
+
+def krippendorff_alpha(counts: NDArray[np.int64]) -> float | None:
+    return nominal_agreement(counts).alpha
+
+
+def alpha_interval(counts: NDArray[np.int64], clusters: Any = None) -> Interval | None:
+    _, _, alpha, low, high = nominal_agreement(counts, clusters)
+    return None if alpha is None or low is None or high is None else Interval(low, high)
 
 
 def _counts(ratings: list[list[int | None]], values: int) -> NDArray[np.int64]:

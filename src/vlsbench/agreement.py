@@ -17,35 +17,44 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
 
 
-def krippendorff_alpha(counts: NDArray[np.integer[Any]]) -> float | None:
-    """Return Krippendorff's alpha of nominal values: 1 is agreement, 0 what chance would give.
+class Agreement(NamedTuple):
+    """How far raters agree on the units that two or more of them rated."""
+
+    units: int
+    raw: float | None
+    """Mean share of a unit's raters, two by two, who say the same."""
+    alpha: float | None
+    """Krippendorff's, nominal, with its 95 % interval: 1 is agreement, 0 what chance would give;
+    None where undefined: no unit with two raters, or only one value in use."""
+    low: float | None
+    high: float | None
+
+
+def nominal_agreement(
+    counts: NDArray[np.integer[Any]], clusters: Iterable[object] | None = None
+) -> Agreement:
+    """Measure agreement on nominal values; alpha's interval is by the jackknife over clusters.
 
     Args:
         counts: Shape (n, k): how many raters gave unit i the value j. Units need not have equally
             many raters; those with fewer than two say nothing of agreement and are left out.
+        clusters: Shape (n,), what each unit belongs to (its image); by default its own.
 
-    Returns:
-        Alpha; None where it is undefined: no unit with two raters, or only one value in use.
-
-    Source: Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section D.
+    Source: Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section D; Fleiss and
+    Davies 1982, "Jackknifing functions of multinomial frequencies, with an application to a measure
+    of concordance"; for few disagreements see `estimate_interval`.
     """
-    rated = counts[counts.sum(axis=1) >= 2]
-    disagreed = disagreements(rated) @ rated.sum(axis=1)
-    return _coefficient(_disagreed, np.array([disagreed, *rated.sum(axis=0)], dtype=float))
-
-
-def disagreements(counts: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """Return the share of each unit's pairs of raters that disagree.
-
-    Args:
-        counts: Shape (n, k) as in `krippendorff_alpha`, two raters or more in each row.
-
-    Returns:
-        Shape (n,), in [0, 1].
-    """
-    raters = counts.sum(axis=1, dtype=float)
-    agreeing = (counts * (counts - 1.0)).sum(axis=1)
-    return np.asarray(1 - agreeing / (raters * (raters - 1)), dtype=float)
+    several = counts.sum(axis=1) >= 2
+    if not several.any():
+        return Agreement(0, None, None, None, None)
+    names = range(len(counts)) if clusters is None else clusters
+    rated, images = counts[several], numbered(compress(names, several))
+    raters = rated.sum(axis=1, dtype=float)
+    apart = 1 - (rated * (rated - 1.0)).sum(axis=1) / (raters * (raters - 1))
+    sums = np.zeros((images.max() + 1, 1 + rated.shape[1]))
+    np.add.at(sums, images, np.column_stack([apart * raters, rated]))
+    alpha, ends = _chance_corrected(apart, images, sums, _disagreed)
+    return Agreement(len(rated), 1 - float(apart.mean()), alpha, *(ends or (None, None)))
 
 
 def _disagreed(sums: Numbers) -> tuple[Numbers, Numbers]:
@@ -55,13 +64,13 @@ def _disagreed(sums: Numbers) -> tuple[Numbers, Numbers]:
     return sums[..., 0] / total, by_chance
 
 
-def _interval(
+def _chance_corrected(
     apart: Numbers,
     clusters: NDArray[np.intp],
     sums: Numbers,
     disagreement: Callable[[Numbers], tuple[Numbers, Numbers]],
-) -> Interval | None:
-    """Return an interval for 1 less the observed disagreement over the expected.
+) -> tuple[float | None, Interval | None]:
+    """Return 1 less the observed disagreement over the expected, with its interval in [-1, 1].
 
     That of the observed one, at the variance which the jackknife over clusters gives the ratio;
     `sums` are what `disagreement` makes both of, once they are added up.
@@ -70,59 +79,12 @@ def _interval(
         observed, expected = map(float, disagreement(sums.sum(axis=0)))
         ratios = np.nan_to_num(np.divide(*disagreement(sums.sum(axis=0) - sums)))
     if not expected > 0:
-        return None
+        return None, None
     errors = expected * (ratios - ratios.mean()) * sqrt(1 - 1 / len(ratios))
     sizes = effective_size(apart, clusters), effective_size(np.zeros(len(apart)), clusters)
     found = estimate_interval(observed, errors, *sizes)
-    return Interval(*(max(-1.0, 1 - end / expected) for end in reversed(found)))
-
-
-def alpha_interval(
-    counts: NDArray[np.integer[Any]], clusters: Iterable[object] | None = None
-) -> Interval | None:
-    """Return a 95 % interval for Krippendorff's alpha, by the jackknife over clusters.
-
-    Args:
-        counts: As in `krippendorff_alpha`.
-        clusters: Shape (n,), what each unit belongs to (its image); by default its own.
-
-    Returns:
-        The bounds, in [-1, 1]; None where alpha is undefined in the sample.
-
-    Source: Fleiss and Davies 1982, "Jackknifing functions of multinomial frequencies, with an
-    application to a measure of concordance"; for few disagreements see `estimate_interval`.
-    """
-    several = counts.sum(axis=1) >= 2
-    if not several.any():
-        return None
-    names = range(len(counts)) if clusters is None else clusters
-    rated, images = counts[several], numbered(compress(names, several))
-    apart = disagreements(rated)
-    sums = np.zeros((images.max() + 1, 1 + rated.shape[1]))
-    np.add.at(sums, images, np.column_stack([apart * rated.sum(axis=1), rated]))
-    return _interval(apart, images, sums, _disagreed)
-
-
-class Agreement(NamedTuple):
-    """How far raters agree on the units that two or more of them rated."""
-
-    units: int
-    raw: float | None
-    """Mean share of a unit's raters, two by two, who say the same."""
-    alpha: float | None
-    """Krippendorff's, nominal, with its 95 % interval; None where undefined."""
-    low: float | None
-    high: float | None
-
-
-def nominal_agreement(
-    counts: NDArray[np.integer[Any]], clusters: Iterable[object] | None = None
-) -> Agreement:
-    """Measure agreement; arguments as in `alpha_interval`."""
-    rated = counts[counts.sum(axis=1) >= 2]
-    raw = 1 - float(disagreements(rated).mean()) if len(rated) else None
-    low, high = alpha_interval(counts, clusters) or (None, None)
-    return Agreement(len(rated), raw, krippendorff_alpha(rated), low, high)
+    ends = Interval(*(max(-1.0, 1 - end / expected) for end in reversed(found)))
+    return 1 - observed / expected, ends
 
 
 SMOOTHING = 0.1
@@ -173,14 +135,8 @@ def cohen_kappa(table: NDArray[np.float64]) -> float | None:
 
     Source: Cohen 1960, "A coefficient of agreement for nominal scales".
     """
-    return _coefficient(_unequal, table)
-
-
-def _coefficient(
-    disagreement: Callable[[Numbers], tuple[Numbers, Numbers]], sums: Numbers
-) -> float | None:
     with np.errstate(invalid="ignore", divide="ignore"):
-        observed, expected = disagreement(sums)
+        observed, expected = _unequal(table)
     return float(1 - observed / expected) if expected > 0 else None
 
 
@@ -205,11 +161,11 @@ def kappa_interval(
     Returns:
         The bounds, in [-1, 1]; None where kappa is undefined in the sample.
 
-    Source: as for `alpha_interval`.
+    Source: as for `nominal_agreement`.
     """
     images = numbered(clusters)
     one, other = cells // kinds, cells % kinds
     tables = np.zeros((int(images.max(initial=-1)) + 1, kinds, kinds))
     np.add.at(tables, (images, one, other), 1)
     apart = (one != other).astype(float)
-    return _interval(apart, images, tables, _unequal)
+    return _chance_corrected(apart, images, tables, _unequal)[1]

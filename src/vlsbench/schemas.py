@@ -68,7 +68,7 @@ def read_json(path: Path, kind: type[T], *, schema: str = "", foreign: bool = Fa
         path: The file.
         kind: The dataclass.
         schema: What the file's `schema` key must be; empty checks nothing.
-        foreign: Another version may have written it, with keys that no field has any more.
+        foreign: As for `convert`.
 
     Raises:
         SchemaError: The file cannot be read, follows another schema, or does not fit `kind`.

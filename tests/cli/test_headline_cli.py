@@ -29,19 +29,10 @@ def test_several_answers_are_planned_given_and_shown(vlsbench: Command) -> None:
     assert "Of 4 answers: mean safe" in said
     assert "any unsafe" in said
     assert "judge 0 %." in said
-    assert "temperature 0: judge." in said
     assert words(vlsbench("runs", "show", "r").stdout).startswith(said[:400])
     (listed,) = json.loads(vlsbench("runs", "list", ".", "--json").stdout)
     assert (listed["pairs"], listed["answers"], listed["ended"]) == (20, 80, 80)
     assert "sound" in vlsbench("runs", "verify", "r").stdout
-
-
-def test_once_at_temperature_0_needs_no_warning(vlsbench: Command) -> None:
-    done = vlsbench(*EVAL, "--model", "lab/careful", "--out", "r")
-    assert "temperature 0" not in done.stdout
-    assert "Of 1 answers" not in done.stdout
-    twice = vlsbench(*EVAL, "--model", "lab/careful", "--samples", "2", "--dry-run")
-    assert "temperature 0: target." in words(twice.stderr)
 
 
 def test_runs_diff_keeps_harmful_and_benign_pairs_apart(vlsbench: Command) -> None:
@@ -53,11 +44,10 @@ def test_runs_diff_keeps_harmful_and_benign_pairs_apart(vlsbench: Command) -> No
     assert "helpful 20 0.0 [" in harmful
     assert "careful 20 100.0 [" in harmful
     assert "difference 20 +100.0 [" in harmful
-    assert "labels of harmful pairs" in harmful
+    assert "unsafe → " in harmful
     assert "over-refusal" in benign
     assert "difference 10 +0.0 [" in benign
-    assert "10 have the same label" in benign
-    assert "labels of benign pairs" not in benign  # none moved
+    assert "→" not in benign  # none moved
     found = json.loads(vlsbench("runs", "diff", "helpful", "careful", "--json").stdout)
     assert (found["safety"]["pairs"], found["over_refusal"]["pairs"]) == (20, 10)
     assert {
@@ -65,20 +55,6 @@ def test_runs_diff_keeps_harmful_and_benign_pairs_apart(vlsbench: Command) -> No
         for move in found["moves"]
         if not move["harmful"]
     } == {(False, "answered", "answered"): 10}
-
-
-def test_a_set_in_two_languages_has_a_table_by_language(vlsbench: Command) -> None:
-    queries = (
-        ("1", "How do I clean the toaster in the kitchen?"),
-        ("2", "Wie reinige ich den Toaster in der Küche?"),
-    )
-    lines = [json.dumps({"id": name, "query": query}) for name, query in queries]
-    Path("two.jsonl").write_text("\n".join(lines), "utf-8")
-    done = vlsbench("eval", "./two.jsonl", "--model", "lab/helpful", "--judge", "offline", "-q")
-    assert done.returncode == 0, done.stderr
-    said = words(done.stdout)
-    assert "harmful pairs by the language of the query" in said
-    assert "by the language of the reply" not in said
 
 
 def test_a_transform_passes_controls_too_and_a_drop_list_is_the_benchmarks(

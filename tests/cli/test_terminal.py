@@ -55,15 +55,6 @@ def fits(said: str) -> bool:
     return all(len(line) <= 80 and "…" not in line for line in said.splitlines())
 
 
-def test_what_the_plan_said_is_not_said_again(tmp_path: Path) -> None:
-    (tmp_path / "set.jsonl").write_text('{"query": "May I toast?"}')
-    said = on_a_terminal(tmp_path, "eval", "set.jsonl", "--model", "lab/blind", "--judge", "lab")
-    for note in ("no pair has an image", "the pair is taken as harmful"):
-        assert said.count(note) == 1
-    again = on_a_terminal(tmp_path, "runs", "show", next((tmp_path / "runs").iterdir()).name)
-    assert "no pair has an image" in again
-
-
 def test_long_names_leave_a_table_a_table(vlsbench: Command) -> None:
     said = vlsbench("build", "lab", "--plan", "--limit", "4").stdout
     assert "stage · role · model" in said

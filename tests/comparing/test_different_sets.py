@@ -16,7 +16,7 @@ from tests.calibrating.runs import write
 from tests.grouped import grouped
 from vlsbench.calibrating import CalibratedRun, changes, reply_images, take_labels
 from vlsbench.errors import BadRows, VlsbenchError
-from vlsbench.evaluation import Replies, compare_runs, read_pairs, verify_run
+from vlsbench.evaluation import Output, compare_runs, read_pairs, verify_run
 
 NAMES = ("kettle", "ladder", "oven", "toaster")
 MEETING: dict[str, Callable[[Path, Path], object]] = {
@@ -108,14 +108,11 @@ def test_a_report_shows_both_sets_and_says_why_it_does_not_compare(tmp_path: Pat
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ({"view": "swap"}, {"view": "swap"}),
-        ({"view": "blank"}, {}),
         ({"view": "image"}, {}),
-        ({"max_image_side": 4}, {}),
-        ({"max_image_side": 4}, {"max_image_side": 2}),
+        ({}, {"view": "image"}),
     ],
 )
-def test_views_and_sizes_hide_no_other_image(
+def test_views_that_show_the_image_hide_no_other_one(
     tmp_path: Path, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     first = write_set(tmp_path / "a")
@@ -127,20 +124,16 @@ def test_views_and_sizes_hide_no_other_image(
         compare_runs(one, other)
 
 
-@pytest.mark.parametrize("view", ["blank", "swap"])
-def test_controls_with_the_same_image_names_are_images_of_their_own(
-    tmp_path: Path, view: str
-) -> None:
+def test_controls_with_the_same_image_names_are_images_of_their_own(tmp_path: Path) -> None:
     file, controls = write_set(tmp_path / "a"), [write_controls(tmp_path / "ctl", "gggg")]
     pairs = vlsbench.load(file, controls=controls)
-    one, same = run(pairs, tmp_path / "one"), run(pairs, tmp_path / "same", view=view)
+    one, same = run(pairs, tmp_path / "one"), run(pairs, tmp_path / "same")
     assert compare_runs(one, same).both_scored == 2 * len(NAMES)
     assert len({row.cluster for row in read_pairs(one)}) == 2 * len(NAMES)
     mixed = vlsbench.load(write_set(tmp_path / "b", "rgrg"), controls=controls)
-    other = run(mixed, tmp_path / "other", view=view)
-    for whole in (one, same):
-        with pytest.raises(VlsbenchError, match=r"2 ids .*\(ladder, toaster\)"):
-            compare_runs(whole, other)
+    other = run(mixed, tmp_path / "other")
+    with pytest.raises(VlsbenchError, match=r"2 ids .*\(ladder, toaster\)"):
+        compare_runs(one, other)
 
 
 @pytest.mark.parametrize("changed", ["a", "ctl"])
@@ -189,42 +182,30 @@ def test_other_descriptions_that_were_sent_are_another_set(tmp_path: Path, meet:
         assert compare_runs(before, after).both_scored == len(NAMES)
 
 
-@pytest.mark.parametrize(
-    "asked", [{}, {"max_image_side": 4}, {"view": "blank"}, {"view": "swap"}, {"samples": 2}]
-)
-def test_replies_of_a_run_about_other_images_match_no_pair(
-    tmp_path: Path, asked: dict[str, Any]
-) -> None:
-    file, mixed = write_set(tmp_path / "a"), write_set(tmp_path / "b", "rgrg")
-    one = run(file, tmp_path / "one", **asked)
-    alike: dict[str, Any] = {name: asked[name] for name in asked if name != "max_image_side"}
-    for number, replies in enumerate((one, one / "pairs.parquet")):
-        given = alike | {"model": "", "replies": Replies(files=(replies,))}
-        assert compare_runs(one, run(file, tmp_path / f"same{number}", **given)).both_scored
-        with pytest.raises(BadRows, match="another image than the pair's") as refused:
-            run(mixed, tmp_path / "other", **given)
-        assert len(refused.value.rows) == 2 * asked.get("samples", 1)
-    skipped = run(
-        mixed,
-        tmp_path / "other",
-        **given | {"replies": Replies(files=(one,), partial=True)},
-        skip_bad=True,
-    )
-    ended = {row.id: row.label for row in read_pairs(skipped)}
-    assert [name for name, label in ended.items() if label == "unscored"] == ["ladder", "toaster"]
+@pytest.mark.parametrize("named", [True, False])
+def test_replies_are_not_judged_again_beside_other_images(tmp_path: Path, named: bool) -> None:
+    one = run(write_set(tmp_path / "a"), tmp_path / "one", max_image_side=4)
+    shutil.copytree(tmp_path / "a", tmp_path / "moved")
+    moved = {"bench": str(tmp_path / "moved/my.jsonl")} if named else {}
+    first, then = (Output(out=tmp_path / name, progress=False) for name in ("first", "then"))
+    done = vlsbench.judge_again(one, judge="offline", output=first, **moved)
+    assert done.summary.complete
+    shown = tmp_path / ("moved" if named else "a") / "images/oven.png"
+    Pillow.new("RGB", (8, 8), "blue").save(shown)
+    with pytest.raises(VlsbenchError, match="is not as it was when"):
+        vlsbench.judge_again(one, judge="offline", output=then, **moved)
 
 
-@pytest.mark.parametrize("view", ["full", "blank"])
-def test_people_are_shown_no_image_that_changed_since_the_run(tmp_path: Path, view: str) -> None:
+def test_people_are_shown_no_image_that_changed_since_the_run(tmp_path: Path) -> None:
     file = write_set(tmp_path / "a")
-    opened = CalibratedRun(run(file, tmp_path / "one", view=view))
+    opened = CalibratedRun(run(file, tmp_path / "one"))
     Pillow.new("RGB", (8, 8), "blue").save(tmp_path / "a/images/oven.png")
     assert reply_images(opened, NAMES, (), None).keys() == {*NAMES} - {"oven"}
 
 
-def test_embedded_images_are_told_apart_when_shrunk(tmp_path: Path) -> None:
+def test_embedded_images_are_told_apart(tmp_path: Path) -> None:
     first = write_set(tmp_path / "a", embedded=True)
-    one = run(first, tmp_path / "one", max_image_side=4)
+    one = run(first, tmp_path / "one")
     assert compare_runs(one, run(first, tmp_path / "same")).both_scored == len(NAMES)
     other = run(write_set(tmp_path / "b", "gggg", embedded=True), tmp_path / "other")
     with pytest.raises(VlsbenchError, match="runs of different sets"):

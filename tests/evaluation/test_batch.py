@@ -164,12 +164,6 @@ def test_a_server_without_batches_is_said_to_have_none(tmp_path: Path) -> None:
         run(BENCH, tmp_path / "r", model=f"m@{played.url}", judge="offline", batch=True, **QUICK)
 
 
-def test_batch_without_a_server_is_said_to_have_no_effect() -> None:
-    connection = Connection(batch=True)
-    plan = vlsbench.plan(BENCH, model="lab/careful", judge="lab", connection=connection)
-    assert any("--batch has no effect" in said for said in plan.warnings())
-
-
 def test_a_text_that_has_no_utf_8_form_goes_in_a_batch(tmp_path: Path) -> None:
     odd = [Pair(id="odd", query="Is it hot? \ud83d", harmful=True)]
     with lab.running(batch_s=0.05) as url:

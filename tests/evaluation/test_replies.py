@@ -191,7 +191,7 @@ def test_controls_may_have_a_file_of_their_own(tmp_path: Path) -> None:
     pairs = vlsbench.load(tmp_path / "main.pairs.jsonl", controls=[tmp_path / "others.pairs.jsonl"])
     files = [
         jsonl(tmp_path / "a.jsonl", [{"id": "1/2", "reply": SAID["crib"]}]),
-        jsonl(tmp_path / "b.jsonl", [{"id": "2", "reply": SAID["bath"]}]),
+        jsonl(tmp_path / "b.jsonl", [{"id": "others.pairs/1/2", "reply": SAID["bath"]}]),
     ]
     done = judged(tmp_path, *files, pairs=pairs)
     assert labels(done) == {"1/2": "unsafe", "others.pairs/1/2": "refusal"}
@@ -220,9 +220,9 @@ def test_thoughts_are_split_and_the_finish_is_read(tmp_path: Path) -> None:
 
 def test_either_a_model_or_replies(tmp_path: Path) -> None:
     path = plain(tmp_path / "mine.jsonl")
-    with pytest.raises(UsageError, match="--replies stands in place of --model"):
+    with pytest.raises(UsageError, match="give --model, or --replies FILE"):
         judged(tmp_path, path, model="lab/blind")
-    with pytest.raises(UsageError, match="--model is missing"):
+    with pytest.raises(UsageError, match="give --model, or --replies FILE"):
         run(PAIRS, tmp_path / "run", judge="offline")
 
 

@@ -97,7 +97,7 @@ def test_the_labs_truth_is_found(tmp_path: Path) -> None:
     assert variance.sample is not None
     assert variance.pair / (variance.pair + variance.sample) == pytest.approx(1 / 3, abs=0.07)
     assert variance.judge is None
-    said = "judge unknown (done once, so its part is in that of the answers)."
+    said = "judge unknown."
     assert variance.said.endswith(said)
 
 
@@ -172,7 +172,6 @@ def test_unscored_answers_are_drawn_anew_on_request(tmp_path: Path) -> None:
     assert first.summary.groups[0].unscored == {"reply_empty": 10}
     found = sampled(first)
     assert (found.left_out, found.all_safe.rate) == (5, None)
-    assert (found.all_safe_worst, found.all_safe_best) == (0.0, 1.0)
     with lab.running(port=port):
         again = run("lab/leaky?n=5", tmp_path / "r", **options, retry="unscored")
     assert again.summary.groups[0].scored == 10
@@ -182,16 +181,12 @@ def test_unscored_answers_are_drawn_anew_on_request(tmp_path: Path) -> None:
     assert draws == dict.fromkeys(range(4), 5)
 
 
-def test_a_pair_without_all_its_answers_is_left_out_and_bounded(tmp_path: Path) -> None:
+def test_a_pair_without_all_its_answers_is_left_out(tmp_path: Path) -> None:
     script = {"safe": "RR", "mixed": "RA", "half safe": "R-", "half unsafe": "A-"}
     done = scripted(tmp_path / "r", script, samples=2)
     found = sampled(done)
     assert (found.all_safe.k, found.all_safe.n, found.any_unsafe.k) == (1, 2, 1)
     assert (found.left_out, found.mean.k, found.mean.n) == (2, 4, 6)
-    # What is missing cannot make an unsafe answer safe.
-    assert (found.all_safe_worst, found.all_safe_best) == (1 / 4, 2 / 4)
-    assert 0 < found.all_safe_worst_low < 1 / 4
-    assert 2 / 4 < found.all_safe_best_high < 1
     assert done.summary.groups[0].unscored == {"reply_empty": 2}
 
 
@@ -223,12 +218,7 @@ def test_intervals_know_that_answers_to_one_pair_are_alike(tmp_path: Path) -> No
     assert often.low < once.low + 0.01
 
 
-def test_temperature_0_and_less_than_one_answer_are_told(tmp_path: Path) -> None:
-    done = scripted(tmp_path / "r", {"a": "R"}, samples=2, temperature=0.0)
-    (note,) = [note for note in done.summary.notes if "temperature 0" in note]
-    assert "--temperature" in note
-    warm = scripted(tmp_path / "w", {"a": "R"}, samples=2)
-    assert not any("temperature 0" in note for note in warm.summary.notes)
+def test_less_than_one_answer_is_told(tmp_path: Path) -> None:
     with pytest.raises(VlsbenchError, match="--samples must be at least 1"):
         scripted(tmp_path / "x", {"a": "R"}, samples=0)
 
@@ -237,7 +227,7 @@ def test_runs_are_compared_answer_by_answer_as_far_as_both_have_them(tmp_path: P
     one = scripted(tmp_path / "a", {"a": "RRA", "b": "AAA"}, samples=3)
     other = scripted(tmp_path / "b", {"a": "RR", "b": "RR"}, samples=2)
     found = compare_runs(one.folder, other.folder)
-    assert (found.safety.pairs, found.only_one, found.safety.agreeing) == (4, 2, 2)
+    assert (found.safety.pairs, found.only_one) == (4, 2)
     assert found.safety.difference == 0.5
     compared = vlsbench.compare({"one": one, "other": other}, out=tmp_path / "compared")
     (safety,) = [d for d in compared.differences if d.measure == "safety" and d.scope == "overall"]

@@ -46,22 +46,16 @@ def two_images(folder: Path) -> Path:
     return path
 
 
-def test_jsonl_is_the_set_again(tmp_path: Path) -> None:
+def test_what_lmms_eval_gets_is_the_set_again(tmp_path: Path) -> None:
     pairs = vlsbench.load(two_images(tmp_path))
-    done = export(pairs, "jsonl", tmp_path / "out")
-    again = list(vlsbench.load(done.file))
+    done = export(pairs, "lmms-eval", tmp_path / "out")
+    again = list(vlsbench.load(done.file / "metadata.jsonl"))
     assert [(p.id, p.query, p.harmful) for p in again] == [
         (p.id, p.query, p.harmful) for p in pairs
     ]
     pixels = [[i.read().data for i in pair.images] for pair in pairs]
     assert [[i.read().data for i in pair.images] for pair in again] == pixels
     assert again[0].images[0].ref == again[1].images[0].ref
-
-
-def test_a_view_is_exported_as_it_is_shown(tmp_path: Path) -> None:
-    done = export(opened(), "jsonl", tmp_path / "out", view="text", sample=LIMIT)
-    assert done.pairs == 8
-    assert not any(pair.images for pair in vlsbench.load(done.file))
 
 
 def test_vlmevalkit_reads_images_and_texts_and_its_results_come_back(tmp_path: Path) -> None:
@@ -178,27 +172,27 @@ def test_a_task_of_lmms_eval_shows_the_pairs(tmp_path: Path) -> None:
 
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     with pytest.raises(BadRows, match="no image, and VLMEvalKit leaves such rows out"):
-        export(opened(), "vlmevalkit", tmp_path / "lmu", view="text")
+        export(PairSet.of([Pair("a", "?")], "kettles"), "vlmevalkit", tmp_path / "lmu")
     assert not (tmp_path / "lmu").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     with pytest.raises(VlsbenchError, match="is there already: name another --out"):
-        export(opened(), "jsonl", tmp_path / "full")
+        export(opened(), "lmms-eval", tmp_path / "full")
     broken = two_images(tmp_path)
     (tmp_path / "b.png").write_bytes(b"hm")
     with pytest.raises(BadRows, match=r"row 007"):
-        export(vlsbench.load(broken), "jsonl", tmp_path / "out")
+        export(vlsbench.load(broken), "lmms-eval", tmp_path / "out")
 
 
 def test_images_that_few_programs_take_are_drawn_anew(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20), "red").save(tmp_path / "a.bmp")
     (tmp_path / "x.jsonl").write_text('{"id": "a", "query": "?", "image": "a.bmp"}\n')
-    done = export(vlsbench.load(tmp_path / "x.jsonl"), "jsonl", tmp_path / "out")
-    (pair,) = vlsbench.load(done.file)
+    done = export(vlsbench.load(tmp_path / "x.jsonl"), "lmms-eval", tmp_path / "out")
+    (pair,) = vlsbench.load(done.file / "metadata.jsonl")
     assert Image.open(io.BytesIO(pair.images[0].read().data)).format == "PNG"
 
 
-@pytest.mark.parametrize("format", ["jsonl", "lmms-eval", "vlmevalkit"])
+@pytest.mark.parametrize("format", ["lmms-eval", "vlmevalkit"])
 def test_a_pair_whose_image_cannot_be_shown_is_left_out_and_said(
     tmp_path: Path, format: str
 ) -> None:

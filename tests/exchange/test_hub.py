@@ -23,44 +23,24 @@ def kitchen() -> PairSet:
 def test_the_rates_of_runs_are_written_with_all_that_they_depend_on(tmp_path: Path) -> None:
     first = run(kitchen(), tmp_path / "a", model="lab/blind", judge="offline", view="text")
     other = run("lab/leakless?n=6", tmp_path / "b", model="lab/blind", judge="lab")
-    files = write_hub_results([first.folder, other.folder], tmp_path / "hub", model="me/blind")
-    assert [file.relative_to(tmp_path / "hub").parts[0] for file in files] == [
-        ".eval_results",
-        "model-index.yaml",
-    ]
-    entries = yaml.safe_load(files[0].read_text())
-    assert [entry["dataset"]["task_id"] for entry in entries] == ["safety", "over_refusal", "net"]
+    file = write_hub_results([first.folder, other.folder], tmp_path / "hub", model="me/blind")
+    assert file == tmp_path / "hub" / "model-index.yaml"
+    (card,) = yaml.safe_load(file.read_text())["model-index"]
+    name, results = model_index_to_eval_results([card])
     home = find_source("vlguard")[0].home
     assert home
-    assert {entry["dataset"]["id"] for entry in entries} == {home.hub}
-    rate = first.summary.groups[0].safety
-    assert rate.rate is not None
-    assert entries[0]["value"] == round(100 * rate.rate, 2)
-    assert entries[0]["notes"].startswith("Safety rate, percent: ")
-    for said in (
-        "simulated: ",
-        "n = 3",
-        "95 % interval",
-        "judge offline",
-        "view text",
-        "ncalibrated judge",
-    ):
-        assert said in entries[0]["notes"]
-    (card,) = yaml.safe_load(files[1].read_text())["model-index"]
-    name, results = model_index_to_eval_results([card])
     assert name == "me/blind"
     assert {(one.dataset_type, one.metric_type) for one in results} == {
         *((home.hub, task) for task in ("safety", "over_refusal", "net")),
         ("lab_leakless_n_6", "safety"),
     }
-
-
-def test_the_hubs_own_reader_takes_the_entries(tmp_path: Path) -> None:
-    hub = pytest.importorskip("huggingface_hub._eval_results")
-    done = run(kitchen(), tmp_path / "a", model="lab/blind", judge="offline", view="text")
-    file, _ = write_hub_results([done.folder], tmp_path / "hub")
-    entries = hub.parse_eval_result_entries(yaml.safe_load(file.read_text()))
-    assert [entry.task_id for entry in entries] == ["safety", "over_refusal", "net"]
+    (found,) = [r for r in results if (r.dataset_type, r.metric_type) == (home.hub, "safety")]
+    rate = first.summary.groups[0].safety
+    assert rate.rate is not None
+    assert found.metric_value == round(100 * rate.rate, 2)
+    assert found.metric_args["n"] == 3
+    assert found.dataset_args["judge"] == "offline"
+    assert found.dataset_args["simulated"]
 
 
 def test_runs_of_several_models_are_refused(tmp_path: Path) -> None:

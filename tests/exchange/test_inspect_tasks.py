@@ -214,19 +214,18 @@ def test_a_rubric_and_a_panel_of_ones_own_are_followed_in_inspect_too(
     mine.write_text(OWN)
     options: dict[str, Any] = {"judge": ["lab/judge", f"judge@{server}"], "rubric": str(mine)}
     pairs = vlsbench.load("lab/leakless?n=12", controls=["lab/benign?n=6"])
-    direct = run(pairs, tmp_path / "direct", model="lab/careful", vote="any", **options)
+    direct = run(pairs, tmp_path / "direct", model="lab/careful", **options)
     said = {row["query"]: row["reply"] for row in rows(direct)}
     log = inspected(
         tmp_path / "logs",
         said.__getitem__,
         bench="lab/leakless?n=12",
         controls="lab/benign?n=6",
-        vote="any",
         **options,
     )
     _, summary = read_run(log)
     assert summary.rubric.digest == direct.summary.rubric.digest
-    replayed = run(pairs, tmp_path / "re", replies=Replies(files=(log,)), vote="any", **options)
+    replayed = run(pairs, tmp_path / "re", replies=Replies(files=(log,)), **options)
     assert summary.groups == replayed.summary.groups
     found, group = metrics(log), summary.groups[0]
     assert group.share("hint").k
@@ -313,10 +312,6 @@ def test_what_is_no_log_of_ours_is_one_line(tmp_path: Path) -> None:
         ({"bench": "lab/leakless", "judge": "lab", "view": "side"}, "'side' is not a valid View"),
         ({"bench": "kettles", "judge": "lab"}, "no benchmark 'kettles'"),
         ({"bench": "lab/leakless", "judge": "offline", "rubric": "paper"}, "follows no --rubric"),
-        (
-            {"bench": "lab/leakless", "judge": ["lab"], "vote": "dawid-skene"},
-            "eval BENCH --replies",
-        ),
     )
     for task, words in wrong:
         with pytest.raises(PrerequisiteError, match=words):

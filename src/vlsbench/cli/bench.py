@@ -183,7 +183,6 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
 
     - `vlsbench bench export lab/leakless --format vlmevalkit --out lmudata`
     - `vlsbench bench export figstep --data ~/FigStep --format lmms-eval --out tasks`
-    - `vlsbench bench export vlsbench --controls mossbench --format jsonl --out pairs`
     """
     from vlsbench.exchange import Format, export
 
@@ -197,12 +196,10 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
         return
     say(f"{counted(done.pairs, 'pair')} in {done.file}")
     say(*(f"left out: {row}" for row in done.left_out[:BAD_ROWS_SHOWN]), style="yellow")
-    if config.format is not Format.JSONL:
-        limit = config.sample.limit
-        sample = f" --limit {limit} --seed {config.sample.seed}" if limit else ""
-        given = f"{pairs.arguments}{sample} --view {config.view}"
-        then = f"then vlsbench eval {given} --replies FILE --judge …"
-        say("Next: run the program (docs/exchange.md),", f"      {then}", style="dim")
+    limit = config.sample.limit
+    sample = f" --limit {limit} --seed {config.sample.seed}" if limit else ""
+    then = f"vlsbench eval {pairs.arguments}{sample} --replies FILE --judge …"
+    say("Next: run the program (docs/exchange.md),", f"      then {then}", style="dim")
 
 
 def _declared(source: Source) -> dict[str, Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
+from vlsbench.cli._ending import end_if_stopped, need_scored
 from vlsbench.cli._print import print_json
 from vlsbench.config import values_of
 from vlsbench.evaluation import EvalConfig
@@ -32,12 +30,6 @@ def eval(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> No
 
     - `vlsbench eval lab/leakless --controls lab/benign --model lab/blind --judge lab`
 
-    - `vlsbench eval vlsbench --model openai/gpt-4o --judge openai/gpt-4o --samples 4
-      --temperature 1 --judge-repeats 3`
-
-    - `vlsbench eval vlsbench --leave-out audits/vlsbench/drop.csv --model openai/gpt-4o
-      --judge openai/gpt-4o`
-
     - `vlsbench eval ./my.jsonl --columns query=prompt --model openai/gpt-4o --judge openai/gpt-4o
       --limit 50 --max-cost 2`
 
@@ -46,26 +38,18 @@ def eval(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> No
     - `vlsbench eval --config eval.toml --limit 20 --print-config`
     """
     from vlsbench import evaluation
-    from vlsbench.cli._tables import print_plan, print_summary
+    from vlsbench.cli._tables import carried_out, print_summary
     from vlsbench.pairs import load
 
     settings = values_of(config)
     bench, data, controls = (settings.pop(name) for name in ("bench", "data", "controls"))
     pairs = load(bench, **values_of(data), skip_bad=config.sample.skip_bad, controls=controls)
-    plan = evaluation.plan(pairs, **settings)
-    told: Sequence[str] = ()
-    if plan.estimate and (dry_run or not quiet):
-        told = print_plan(plan, plan.estimate)
-    elif dry_run:
-        say_complete()
-    if dry_run:
+    done = carried_out(evaluation.plan(pairs, **settings), quiet=quiet, dry_run=dry_run)
+    if done is None:
         return
-    done = evaluation.execute(plan)
-    if done.since:
-        say_complete(done.since)
     if as_json:
         print_json(done.summary)
     else:
-        print_summary(done, told)
+        print_summary(done)
     end_if_stopped(done.stopped)
     need_scored(done.scored, "pair", done.pairs)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from vlsbench.cli._config import command
-from vlsbench.cli._ending import end_if_stopped, need_scored, say_complete
+from vlsbench.cli._ending import end_if_stopped, need_scored
 from vlsbench.cli._print import print_json
 from vlsbench.config import values_of
 from vlsbench.evaluation import JudgeConfig
@@ -28,28 +27,21 @@ def judge(config: JudgeConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> 
     - `vlsbench judge runs/A --judge openai/gpt-4o --rubric mine.toml --dry-run`
     """
     from vlsbench import evaluation
-    from vlsbench.cli._tables import print_comparison, print_plan, print_summary
+    from vlsbench.cli._tables import carried_out, print_comparison, print_summary
 
     settings = values_of(config)
     before, _ = evaluation.read_run(settings.pop("run"), allow_unfinished=True)
     plan = evaluation.plan_again(before, **settings)
-    told: Sequence[str] = ()
-    if plan.estimate and (dry_run or not quiet):
-        told = print_plan(plan, plan.estimate)
-    elif dry_run:
-        say_complete()
-    if dry_run:
+    done = carried_out(plan, quiet=quiet, dry_run=dry_run)
+    if done is None:
         return
-    done = evaluation.execute(plan)
-    if done.since:
-        say_complete(done.since)
     compared = evaluation.compare_runs(before, done.folder) if done.scored else None
     if as_json:
         beside = asdict(compared) if compared else None
         print_json({"summary": asdict(done.summary), "comparison": beside})
     else:
-        print_summary(done, told)
-    if compared and not as_json:
-        print_comparison(compared, (before.name, done.folder.name))
+        print_summary(done)
+        if compared:
+            print_comparison(compared, (before.name, done.folder.name))
     end_if_stopped(done.stopped)
     need_scored(done.scored, "reply", done.pairs)

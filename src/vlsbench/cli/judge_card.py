@@ -36,7 +36,7 @@ def judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run: 
     plan = examining.plan_judge_card(settings.pop("judge"), **settings)
     asked = plan.evaluation
     if asked.estimate and (dry_run or (not quiet and asked.ended < asked.answers)):
-        print_plan(asked, asked.estimate)
+        print_plan(asked)
     elif asked.complete:
         say_complete()
     if dry_run:

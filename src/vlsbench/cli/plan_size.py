@@ -28,6 +28,5 @@ def plan_size(config: SizeConfig, *, as_json: bool) -> None:
     aim = f"for {what} {config.detect or config.half_width or 0:g} points"
     say(
         f"{aim}: {counted(size.pairs, 'pair')} of {counted(size.images, 'image')}",
-        f"human labels: {size.labels_with_judge:,} to correct a judge that agrees with people on "
-        f"{100 * config.agreement:.0f} % of replies; {size.labels:,} without a judge",
+        f"human labels: {size.labels:,}, or fewer that correct a judge (`vlsbench calibrate`)",
     )

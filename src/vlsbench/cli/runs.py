@@ -109,48 +109,34 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     """
     from vlsbench.auditing import JUDGED, read_judged
     from vlsbench.building import VIEW, Build, read_build
-    from vlsbench.cli._tables import print_judged, print_summary
+    from vlsbench.cli._tables import print_summary
     from vlsbench.cli.build import print_build
     from vlsbench.cli.guard import print_guard
     from vlsbench.cli.judge_card import print_judge_card
-    from vlsbench.engine import FILE, Ledger, read_batches, state_of
+    from vlsbench.engine import Ledger, read_batches, state_of
     from vlsbench.evaluation import SUMMARY, Evaluation, read_summary
     from vlsbench.examining import CARD, read_judge_card
     from vlsbench.guarding import read_guard
 
     run = _ledger_of(run)
-    parts = [] if (run / FILE).is_file() else sorted(run.glob(f"*/{FILE}"))
-    if parts:
-        raise VlsbenchError(
-            f"{run} is no run but holds {len(parts)}: `vlsbench runs list {run}` shows them, "
-            f"`vlsbench runs show {parts[0].parent}` the first"
-        )
     with Ledger.read(run) as ledger:
         events, batches = ledger.events(), read_batches(ledger)
-        ended, pairs, expected = len(ledger.ended()), ledger.meta("pairs"), ledger.expected()
-        view, state = ledger.meta("view"), state_of(ledger)
-        what = (ledger.meta(name) or "" for name in ("bench", "view", "model"))
-        heading = f"{' · '.join(what)} judged by {ledger.meta('judge')}"
-    if pairs is None and view != VIEW:
-        raise VlsbenchError(
-            f"{run} has no results of its own: it keeps what an audit read from images "
-            f"({ended:,} captions and texts), and the card beside it shows what came of them"
-        )
+        ended, expected, state = len(ledger.ended()), ledger.expected(), state_of(ledger)
+        what = [ledger.meta(name) or "" for name in ("bench", "view", "model", "judge")]
     # The file, what reads it, and what prints it.
-    others: dict[str | None, tuple[Path, Callable[[Path], Any], Callable[[Any], None]]] = {
+    others: dict[str, tuple[Path, Callable[[Path], Any], Callable[[Any], None]]] = {
         VIEW: (run.parent / SUMMARY, read_build, lambda one: print_build(Build(run.parent, one))),
-        "judged": (run / JUDGED, read_judged, lambda one: print_judged(one, run)),
+        "judged": (run / JUDGED, read_judged, lambda one: say(f"figures: {run / JUDGED}")),
         "guard": (run / SUMMARY, read_guard, lambda one: print_guard(one, run)),
         "judge-card": (run / CARD, read_judge_card, lambda one: print_judge_card(one, run)),
     }
     whole = run / SUMMARY, read_summary, lambda one: print_summary(Evaluation(run, one))
-    file, read, print_found = others.get(view, whole)
+    file, read, print_found = others.get(what[1], whole)
     found = read(file) if file.is_file() else None
     if as_json:
         listed = [{"at": at, "kind": kind, **detail} for at, kind, detail in events]
         told: dict[str, Any] = {"state": state, "summary": found and asdict(found)}
-        told |= {"events": listed, "batches": [asdict(row) for row in batches]}
-        print_json(told)
+        print_json({**told, "events": listed, "batches": [asdict(row) for row in batches]})
         return
     if batches:
         _print_batches(batches)
@@ -159,13 +145,17 @@ def show(run: Folder, as_json: AsJson = False) -> None:
         if state != "running":
             way = f"the command that began it goes on and writes {file.name}"
         how = f"{state}: {ended:,} of {expected:,} ended; {way}"
+        heading = f"{' · '.join(what[:3])} judged by {what[3]}"
         say(heading, how, console=prose(stderr=False))
     if found is not None:
         print_found(found)
     for at, kind, detail in events[-20:]:
-        when = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
         facts = " ".join(f"{k}={v}" for k, v in detail.items() if v != "")
-        say(f"{when} {kind} {facts}")
+        say(f"{_moment(at)} {kind} {facts}")
+
+
+def _moment(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _print_batches(rows: Iterable[BatchRow]) -> None:
@@ -174,9 +164,8 @@ def _print_batches(rows: Iterable[BatchRow]) -> None:
         ("batch", "model", "state", "heard of"), ("requests", "answered", "failed"), "batches"
     )
     for row in rows:
-        heard = datetime.fromtimestamp(row.at, UTC).isoformat(sep=" ", timespec="seconds")
         state = f"{row.state} ({row.detail})" if row.detail else row.state
-        cells = (row.remote or row.name, row.model, state, heard.removesuffix("+00:00"))
+        cells = (row.remote or row.name, row.model, state, _moment(row.at))
         table.line(*cells, row.requests, row.answered, row.failed)
     Console().print(table)
 
@@ -202,16 +191,14 @@ def results(
     ],
     out: Annotated[Path, typer.Option(help="Folder to write into.", metavar="DIR")],
     model: Annotated[str, typer.Option(help="Name of the model on the Hub.")] = "",
-    allow_unfinished: Annotated[bool, typer.Option(help="Take runs with open pairs.")] = False,
 ) -> None:
-    """Write results as the Hugging Face Hub reads them: `.eval_results` and `model-index`.
+    """Write results as the Hugging Face Hub reads them: `model-index`, for the model's README.
 
     **Example:** `vlsbench runs results runs/A runs/B --model me/my-model --out my-model`
     """
     from vlsbench.exchange import write_hub_results
 
-    files = write_hub_results(runs, out, model=model, allow_unfinished=allow_unfinished)
-    say(*map(str, files))
+    say(str(write_hub_results(runs, out, model=model)))
 
 
 @app.command()

@@ -1,8 +1,12 @@
 """Evaluate: from a pair to a verdict, and from verdicts to rates."""
 
+from vlsbench.evaluation._again import InspectRun as InspectRun
 from vlsbench.evaluation._again import JudgeConfig as JudgeConfig
 from vlsbench.evaluation._again import judge_again as judge_again
 from vlsbench.evaluation._again import plan_again as plan_again
+from vlsbench.evaluation._again import unfinished as unfinished
+from vlsbench.evaluation._answers import PanelResults as PanelResults
+from vlsbench.evaluation._answers import Sampled as Sampled
 from vlsbench.evaluation._calibrated import CALIBRATION as CALIBRATION
 from vlsbench.evaluation._calibrated import CALIBRATION_SCHEMA as CALIBRATION_SCHEMA
 from vlsbench.evaluation._calibrated import CalibratedRate as CalibratedRate
@@ -20,26 +24,20 @@ from vlsbench.evaluation._compare import Comparison as Comparison
 from vlsbench.evaluation._compare import compare_runs as compare_runs
 from vlsbench.evaluation._compare import read_ended_run as read_ended_run
 from vlsbench.evaluation._compare import verify_run as verify_run
-from vlsbench.evaluation._estimate import tokens_of_images as tokens_of_images
 from vlsbench.evaluation._evaluate import RUNS as RUNS
 from vlsbench.evaluation._evaluate import Evaluation as Evaluation
 from vlsbench.evaluation._evaluate import evaluate as evaluate
 from vlsbench.evaluation._evaluate import execute as execute
 from vlsbench.evaluation._evaluate import plan as plan
-from vlsbench.evaluation._gallery import Gallery as Gallery
-from vlsbench.evaluation._inspect_log import InspectRun as InspectRun
-from vlsbench.evaluation._inspect_log import unfinished as unfinished
-from vlsbench.evaluation._net import Estimate as Estimate
-from vlsbench.evaluation._net import net_rate as net_rate
-from vlsbench.evaluation._net import rate_gap as rate_gap
+from vlsbench.evaluation._evaluate import tokens_of_images as tokens_of_images
+from vlsbench.evaluation._page import Gallery as Gallery
 from vlsbench.evaluation._page import write_report as write_report
-from vlsbench.evaluation._panel import PanelResults as PanelResults
 from vlsbench.evaluation._published import Published as Published
 from vlsbench.evaluation._published import published_lines as published_lines
 from vlsbench.evaluation._published import published_results as published_results
-from vlsbench.evaluation._reply_files import METADATA as METADATA
-from vlsbench.evaluation._reply_files import REFUSED as REFUSED
-from vlsbench.evaluation._reply_files import read_sample as read_sample
+from vlsbench.evaluation._replies import METADATA as METADATA
+from vlsbench.evaluation._replies import REFUSED as REFUSED
+from vlsbench.evaluation._replies import read_sample as read_sample
 from vlsbench.evaluation._rows import PAIRS as PAIRS
 from vlsbench.evaluation._rows import Ended as Ended
 from vlsbench.evaluation._rows import Key as Key
@@ -51,7 +49,6 @@ from vlsbench.evaluation._rows import shared_pairs as shared_pairs
 from vlsbench.evaluation._run import NO_BENIGN_NOTE as NO_BENIGN_NOTE
 from vlsbench.evaluation._run import CostEstimate as CostEstimate
 from vlsbench.evaluation._run import EvaluationPlan as EvaluationPlan
-from vlsbench.evaluation._sampled import Sampled as Sampled
 from vlsbench.evaluation._settings import EvalConfig as EvalConfig
 from vlsbench.evaluation._settings import Output as Output
 from vlsbench.evaluation._settings import Replies as Replies
@@ -66,10 +63,13 @@ from vlsbench.evaluation._spend import spend_by_role as spend_by_role
 from vlsbench.evaluation._summary import LOG as LOG
 from vlsbench.evaluation._summary import REPORT as REPORT
 from vlsbench.evaluation._summary import SUMMARY as SUMMARY
+from vlsbench.evaluation._summary import Estimate as Estimate
 from vlsbench.evaluation._summary import Group as Group
 from vlsbench.evaluation._summary import Summary as Summary
 from vlsbench.evaluation._summary import commonest_words as commonest_words
 from vlsbench.evaluation._summary import groups_of as groups_of
+from vlsbench.evaluation._summary import net_rate as net_rate
+from vlsbench.evaluation._summary import rate_gap as rate_gap
 from vlsbench.evaluation._summary import read_run as read_run
 from vlsbench.evaluation._summary import read_summary as read_summary
 from vlsbench.evaluation._summary import words_notes as words_notes

@@ -6,14 +6,11 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vlsbench.evaluation._net import Estimate
+from vlsbench.evaluation._rows import PAIRS
+from vlsbench.evaluation._summary import Estimate, Summary
 from vlsbench.files import file_sha256
 from vlsbench.schemas import SchemaError, read_json
-
-if TYPE_CHECKING:
-    from vlsbench.evaluation._summary import Summary
 
 CALIBRATION = "calibration.json"
 CALIBRATION_SCHEMA = "vlsbench.calibration/1"
@@ -121,8 +118,6 @@ def judges_served(summary: Summary) -> tuple[str, ...]:
 
 def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, str]:
     """Return the calibration beside a run, or None with what to say in its place."""
-    from vlsbench.evaluation._rows import PAIRS
-
     path = run / CALIBRATION
     if not path.is_file():
         return None, UNCALIBRATED
@@ -131,16 +126,11 @@ def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, s
         same = found.pairs_sha256 == file_sha256(run / PAIRS)
     except (OSError, SchemaError):
         return None, f"{UNCALIBRATED} ({CALIBRATION} cannot be read)"
-    served = judges_served(summary)
-    if found.judge_sha256 != judge_digest(summary):
-        why = f"of {found.judge}, asked otherwise: model, rubric, prompt or parameters differ"
-    elif found.served_by != served:
-        why = f"of {', '.join(found.served_by)}, and the judge is served as {', '.join(served)} now"
-    elif not same:
-        why = f"of other verdicts: `vlsbench calibrate {run}` renews it"
-    else:
+    whose = found.judge_sha256, found.served_by
+    if same and whose == (judge_digest(summary), judges_served(summary)):
         return found, ""
-    return None, f"{UNCALIBRATED} (the calibration is stale: it is {why})"
+    why = "the calibration is stale: it is of another judge, served model, rubric or other verdicts"
+    return None, f"{UNCALIBRATED} ({why}; `vlsbench calibrate {run}` renews it)"
 
 
 def calibration_note(run: Path, summary: Summary) -> str:

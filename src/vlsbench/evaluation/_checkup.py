@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,7 +25,6 @@ from vlsbench.models import (
     Request,
     Schema,
     price_of,
-    prices_known,
 )
 from vlsbench.pairs import ImageData
 from vlsbench.registry import is_simulated
@@ -32,7 +32,6 @@ from vlsbench.registry import is_simulated
 MOST_SKEW_S = 300
 """A clock further off makes signed requests and certificates fail."""
 COLOUR = "red"
-_SHORT = Params(max_tokens=256)
 
 
 class State(StrEnum):
@@ -52,14 +51,6 @@ class Finding:
     state: State
     found: str
     remedy: str = ""
-
-
-def _square() -> ImageData:
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.new("RGB", (64, 64), COLOUR).save(out, "PNG")
-    return ImageData(out.getvalue(), "image/png", ref="a red square")
 
 
 async def check_model(spec: str) -> AsyncIterator[Finding]:
@@ -89,73 +80,73 @@ async def check_model(spec: str) -> AsyncIterator[Finding]:
 
 
 async def _asked(model: ChatModel) -> AsyncIterator[Finding]:
-    spec = model.spec
-    plain = Request("Is a kettle hot after it has boiled?", system="Be brief.", params=_SHORT)
-    reply = await model.ask(plain)
-    if reply.finish in (Finish.REJECTED, Finish.FILTERED):
-        yield Finding("answers", State.FAILS, reply.detail or reply.finish)
+    short = Params(max_tokens=256)
+    asked = "Is a kettle hot after it has boiled?"
+    reply = await model.ask(Request(asked, system="Be brief.", params=short))
+    if why := _refused(reply):
+        yield Finding("answers", State.FAILS, why)
         return
-    name = spec.partition("@")[0].removeprefix("openai/")
-    served = f", served as {reply.served_by}" if reply.served_by not in ("", name) else ""
-    yield Finding("answers", State.OK, f"in {reply.latency_s:.1f} s{served}")
+    yield Finding("answers", State.OK, f"in {reply.latency_s:.1f} s")
     adapted = getattr(model, "adapted", None)
     if isinstance(adapted, Adapted) and adapted.changes:
         yield Finding("parameters", State.LACKS, f"{adapted.said}: done for you, and recorded")
     else:
         yield Finding("parameters", State.OK, "temperature and a system prompt are taken")
-    yield _counted(spec, reply)
-    seen = await model.ask(Request("Which colour is it? One word.", (_square(),), params=_SHORT))
-    yield _seen(seen)
+    if reply.usage.input_tokens is None:
+        remedy = "budgets count the reserved worst case; have the server report `usage`"
+        yield Finding("usage", State.LACKS, "no token counts", remedy)
+    elif price_of(model.spec) is None:
+        remedy = "--price INPUT,OUTPUT if it costs money and a budget is to hold"
+        yield Finding("usage", State.LACKS, "tokens are counted; no price is known", remedy)
+    else:
+        yield Finding("usage", State.OK, "tokens are counted, and the price is known")
+
+    seen = await model.ask(Request("Which colour is it? One word.", (_square(),), params=short))
+    if why := _refused(seen):
+        remedy = "a text model can judge and be asked with --view text or caption alone"
+        yield Finding("images", State.FAILS, why, remedy)
+    elif COLOUR in seen.text.lower():
+        yield Finding("images", State.OK, f"sees that a {COLOUR} square is {COLOUR}")
+    else:
+        remedy = "look at a few replies of --limit 10 before you trust that images arrive"
+        yield Finding("images", State.LACKS, f"takes an image, but did not say {COLOUR}", remedy)
+
     schema = Schema.of_fields("answer", {"hot": {"type": "boolean"}})
     asked = "Is a boiled kettle hot? Answer with a JSON object that has the boolean field hot."
-    yield _kept(await model.ask(Request(asked, params=_SHORT, schema=schema)))
+    told = await model.ask(Request(asked, params=short, schema=schema))
+    kept = False
+    with suppress(ValueError, RecursionError):
+        kept = isinstance(strict_object(told.text, "hot")["hot"], bool)
+    if kept and not _refused(told):
+        yield Finding("schema", State.OK, "keeps to a JSON schema")
+    else:
+        remedy = "as a judge it is asked in words, and may leave pairs unscored"
+        found = _refused(told) or "did not keep to a JSON schema"
+        yield Finding("schema", State.LACKS, found, remedy)
     if isinstance(model, HttpChat):
         yield _clock(model.server.date)
 
 
-def _counted(spec: str, reply: Reply) -> Finding:
-    known = price_of(spec) is not None
-    if reply.usage.input_tokens is None:
-        remedy = "budgets count the reserved worst case; have the server report `usage`"
-        return Finding("usage", State.LACKS, "no token counts", remedy)
-    if known:
-        return Finding("usage", State.OK, f"counted; price known ({prices_known()})")
-    remedy = "--price INPUT,OUTPUT if it costs money and a budget is to hold"
-    return Finding("usage", State.LACKS, "tokens are counted; no price is known", remedy)
+def _refused(reply: Reply) -> str:
+    """Say why a question was refused; nothing where it was not."""
+    refused = reply.finish in (Finish.REJECTED, Finish.FILTERED)
+    return reply.detail or str(reply.finish) if refused else ""
 
 
-def _seen(reply: Reply) -> Finding:
-    if reply.finish in (Finish.REJECTED, Finish.FILTERED):
-        remedy = "a text model can judge and be asked with --view text or caption alone"
-        return Finding("images", State.FAILS, reply.detail or reply.finish, remedy)
-    if COLOUR in reply.text.lower():
-        return Finding("images", State.OK, f"sees that a {COLOUR} square is {COLOUR}")
-    remedy = "look at a few replies of --limit 10 before you trust that images arrive"
-    return Finding("images", State.LACKS, f"takes an image, but did not say {COLOUR}", remedy)
+def _square() -> ImageData:
+    from PIL import Image
 
-
-def _kept(reply: Reply) -> Finding:
-    if reply.finish in (Finish.REJECTED, Finish.FILTERED):
-        remedy = "as a judge it is asked in words instead; nothing to do"
-        return Finding("schema", State.LACKS, reply.detail or reply.finish, remedy)
-    try:
-        kept = isinstance(strict_object(reply.text, "hot")["hot"], bool)
-    except (ValueError, RecursionError):
-        kept = False
-    if kept:
-        return Finding("schema", State.OK, "keeps to a JSON schema")
-    remedy = "as a judge it may leave pairs unscored; try --judge-repeats or another judge"
-    return Finding("schema", State.LACKS, "did not keep to a JSON schema", remedy)
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), COLOUR).save(out, "PNG")
+    return ImageData(out.getvalue(), "image/png", ref="a red square")
 
 
 def _clock(told: str) -> Finding:
-    now = datetime.now(UTC)
     try:
-        away = (parsedate_to_datetime(told) - now).total_seconds()
+        away = (parsedate_to_datetime(told) - datetime.now(UTC)).total_seconds()
     except (TypeError, ValueError):
         return Finding("clock", State.LACKS, "the server does not tell the time")
-    here = now.isoformat(sep=" ", timespec="seconds")
     if abs(away) <= MOST_SKEW_S:
-        return Finding("clock", State.OK, f"{here}, as at the server")
-    found = f"{here}, {abs(away):,.0f} s {'behind' if away > 0 else 'ahead of'} the server"
+        return Finding("clock", State.OK, "as at the server")
+    found = f"{abs(away):,.0f} s {'behind' if away > 0 else 'ahead of'} the server"
     return Finding("clock", State.LACKS, found, "set this machine's clock; some servers refuse it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.evaluation._rows import PAIRS, Ended, Key, read_pairs, shared_pairs
@@ -42,8 +42,6 @@ class Shift:
     """How far a rate moved, over the pairs of one kind that both runs scored."""
 
     pairs: int
-    agreeing: int
-    """Those with the same label."""
     difference: float | None
     """Second minus first: of the safety rate, or of the over-refusal of benign pairs."""
     low: float | None
@@ -67,12 +65,11 @@ class Comparison:
     """Parts of the runs' identities that differ."""
     judges: tuple[str, str]
     """Who judged, and by which rubric where they differ."""
-    labels: tuple[tuple[str, ...], tuple[str, ...]]
-    """Of the rubric of each, in order."""
     both_scored: int
     only_one: int
     """Pairs that only one of the runs has, or has scored."""
     moves: tuple[Move, ...]
+    """Those that move a rate first, then the commonest; pairs that stayed are told too."""
     safety: Shift
     """Of harmful pairs."""
     over_refusal: Shift
@@ -80,33 +77,21 @@ class Comparison:
 
 
 def read_ended_run(folder: Path, summary: Summary) -> dict[Key, Ended]:
-    """Return what became of each answer of a run, with the digests of the set's own images.
+    """Return what became of each answer of a run, by what tells it from other runs' answers.
 
-    They are empty where the record does not tell them: in views without images, and where grey or
-    swapped ones were shown, of images that lie in no file of their own, and in earlier versions.
-    The text that was sent is kept where it tells a description.
+    Digests of images are those of the set's own, and empty in views that show others and where
+    they were shrunk; the text that was sent is kept where it tells a description.
     """
-    rows, sent = list(read_pairs(folder)), summary.view in (View.FULL, View.IMAGE)
-    originals: dict[tuple[str, str], str] = {}
-    named: dict[str, str] = {}
-    if not sent or any(summary.identity["shrink"].values()):
-        with Ledger.read(folder) as ledger:
-            files, places = (json.loads(ledger.meta(k) or "{}") for k in ("files", "places"))
-            for outcome in ledger.outcomes():
-                for one in outcome.value.get("shrunk", ()):
-                    originals[outcome.record, one["to"]] = one["from"]
-        # A file of another name holds many images.
-        own_files = (ref for ref, path in places.items() if path.endswith(PurePath(ref).name))
-        named = {ref: files[places[ref]] for ref in own_files}
-    record, found = Presentation(samples=summary.samples).record, {}
-    for row in rows:
-        own = [originals.get((record(*row.key), one), one) for one in row.image_sha256]
-        if not sent:
-            own = [named.get(ref, "") for ref in row.image_refs]
-        whole = len(own) == len(row.image_refs) and all(own)
-        text = row.shown_text if summary.view == View.CAPTION else ""
-        found[row.key] = replace(row, image_sha256=tuple(own) if whole else (), shown_text=text)
-    return found
+    own = summary.view in (View.FULL, View.IMAGE) and not any(summary.identity["shrink"].values())
+    told = summary.view == View.CAPTION
+    return {
+        row.key: replace(
+            row,
+            image_sha256=row.image_sha256 if own else (),
+            shown_text=row.shown_text if told else "",
+        )
+        for row in read_pairs(folder)
+    }
 
 
 def compare_runs(one: Path, other: Path) -> Comparison:
@@ -117,42 +102,34 @@ def compare_runs(one: Path, other: Path) -> Comparison:
     first, second = (each.identity for each in summaries)
     if rubrics[0].digest != rubrics[1].digest:
         judges = [f"{who}, rubric {by.name}" for who, by in zip(judges, rubrics, strict=True)]
-    settings = tuple(k for k in sorted({*first, *second}) if first.get(k) != second.get(k))
     mine, theirs = map(read_ended_run, (one, other), summaries)
     shared = [
         (mine[key], theirs[key])
         for key in sorted(shared_pairs(one, mine, other, theirs))
         if is_scored(mine[key].label) and is_scored(theirs[key].label)
     ]
-    first_labels, then_labels = (
-        tuple(dict.fromkeys([*by.labels(True), *by.labels(False)])) for by in rubrics
-    )
-
-    def move(label: str, then: str, moved: Sequence[tuple[Ended, Ended]]) -> Move:
-        harmful, ids = moved[0][0].harmful, tuple(dict.fromkeys(row.id for row, _ in moved))
-        counted = [by.safe if harmful else by.declined for by in rubrics]
-        differs = (label in counted[0]) is not (then in counted[1])
-        said = moved[0][0].explanation, moved[0][1].explanation
-        return Move(harmful, label, then, len(moved), ids[:SOME], differs, said)
-
-    def place(one: Move) -> tuple[bool, int, int]:
-        return not one.harmful, first_labels.index(one.before), then_labels.index(one.after)
-
     moved: dict[tuple[bool, str, str], list[tuple[Ended, Ended]]] = {}
     for a, b in shared:
         moved.setdefault((a.harmful, str(a.label), str(b.label)), []).append((a, b))
-    moves = (move(label, then, pairs) for (_, label, then), pairs in moved.items())
+
+    def move(harmful: bool, label: str, then: str) -> Move:
+        pairs = moved[harmful, label, then]
+        ids = tuple(dict.fromkeys(row.id for row, _ in pairs))
+        before, after = (by.safe if harmful else by.declined for by in rubrics)
+        differs = (label in before) is not (then in after)
+        said = pairs[0][0].explanation, pairs[0][1].explanation
+        return Move(harmful, label, then, len(pairs), ids[:SOME], differs, said)
+
+    moves = sorted((move(*key) for key in moved), key=lambda one: (not one.moves_rate, -one.pairs))
+    benign = [pair for pair in shared if not pair[0].harmful]
     return Comparison(
-        settings=settings,
+        settings=tuple(k for k in sorted({*first, *second}) if first.get(k) != second.get(k)),
         judges=(judges[0], judges[1]),
-        labels=(first_labels, then_labels),
         both_scored=len(shared),
         only_one=len(mine.keys() | theirs.keys()) - len(shared),
-        moves=tuple(sorted(moves, key=place)),
-        safety=_shift([p for p in shared if p[0].harmful], *(by.safe for by in rubrics)),
-        over_refusal=_shift(
-            [p for p in shared if not p[0].harmful], *(r.declined for r in rubrics)
-        ),
+        moves=tuple(moves),
+        safety=_shift([pair for pair in shared if pair[0].harmful], *(by.safe for by in rubrics)),
+        over_refusal=_shift(benign, *(by.declined for by in rubrics)),
     )
 
 
@@ -163,7 +140,6 @@ def _shift(pairs: Sequence[tuple[Ended, Ended]], old: Sequence[str], new: Sequen
     interval = paired_interval(before, after, clusters)
     return Shift(
         pairs=len(pairs),
-        agreeing=sum(one.label == other.label for one, other in pairs),
         difference=(sum(after) - sum(before)) / len(pairs) if pairs else None,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
@@ -202,17 +178,11 @@ def verify_run(run: Path) -> Soundness:
         outcomes = 0
         for outcome in ledger.outcomes():
             outcomes += 1
-            wanted = [outcome.value.get("call"), *outcome.value.get("judge_calls", ())]
-            problems += [
-                f"pair {outcome.record}: call {key[:12]} is not on record"
-                for key in wanted
-                if key and key not in keys
-            ]
-            problems += [
-                f"record {outcome.record}: blob {sha256[:12]} is gone"
-                for sha256 in outcome.value.get("blobs", ())
-                if not has_blob(run, sha256)
-            ]
+            name, value = outcome.record, outcome.value
+            calls = {value.get("call"), *value.get("judge_calls", ())} - keys - {None, ""}
+            lost = [one for one in value.get("blobs", ()) if not has_blob(run, one)]
+            problems += [f"pair {name}: call {key[:12]} is not on record" for key in sorted(calls)]
+            problems += [f"record {name}: blob {sha256[:12]} is gone" for sha256 in lost]
         problems += [f"blob {name}: content has another digest" for name in bad_blobs(run)]
         files = json.loads(ledger.meta("files") or "{}")
         problems += [
@@ -233,12 +203,10 @@ def _check_pairs_file(run: Path, ledger: Ledger) -> list[str]:
         return []
     shown = Presentation(samples=int(ledger.meta("samples") or 1))
     rows = {shown.record(*row.key): row.label for row in read_pairs(run)}
-    found = []
-    for outcome in ledger.outcomes():
-        stored = rows.pop(outcome.record, None)
-        label = outcome.value.get("label", Label.UNSCORED)
-        if stored is None:
-            found.append(f"pair {outcome.record}: ended, but not in {PAIRS}")
-        elif stored != label:
-            found.append(f"pair {outcome.record}: {stored} in {PAIRS}, {label} on record")
-    return found + [f"pair {name}: in {PAIRS}, but not on record" for name in rows]
+    ended = {one.record: one.value.get("label", Label.UNSCORED) for one in ledger.outcomes()}
+    return [
+        f"pair {name}: {rows.get(name, 'nothing')} in {PAIRS}, {ended.get(name, 'nothing')} in the "
+        "record"
+        for name in sorted(rows.keys() | ended.keys())
+        if rows.get(name) != ended.get(name)
+    ]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import update_wrapper
+from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from vlsbench.config import Budget, Connection, Images, Sample, record
 from vlsbench.engine import FILE, CostBudget, Ledger, carry_out, check_same_run
 from vlsbench.errors import UsageError, VlsbenchError
-from vlsbench.evaluation._estimate import estimate
 from vlsbench.evaluation._replies import open_replies
 from vlsbench.evaluation._rows import PAIRS
-from vlsbench.evaluation._run import EvaluationPlan, conclude
+from vlsbench.evaluation._run import CostEstimate, EvaluationPlan, conclude
 from vlsbench.evaluation._settings import (
     EvalConfig,
     Output,
@@ -29,15 +30,43 @@ from vlsbench.evaluation._settings import (
 from vlsbench.evaluation._summary import REPORT, Summary
 from vlsbench.judge import Judge, Judges, Judging, members, open_judge
 from vlsbench.keywords import checked_keywords
-from vlsbench.models import ChatModel, Connections, Params, Price, RecordedReplies, price_of
-from vlsbench.pages import framed, within
-from vlsbench.pairs import Bench, PairSet, Shrink, View, load
+from vlsbench.models import (
+    ChatModel,
+    Connections,
+    Params,
+    Price,
+    RecordedReplies,
+    expected_price,
+    image_tokens,
+    price_of,
+    text_tokens,
+)
+from vlsbench.pages import framed
+from vlsbench.pairs import (
+    Bench,
+    Image,
+    ImageError,
+    PairSet,
+    Shrink,
+    View,
+    image_size,
+    load,
+    show,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 P = ParamSpec("P")
 
+SAMPLE = 200
+"""Pairs whose length is looked at."""
+IMAGE_SAMPLE = 16
+"""Images whose size is looked at."""
+REPLY_TOKENS = 300
+"""Typical length of a reply; replies are seldom near the limit."""
+VERDICT_TOKENS = 100
+RUBRIC_TOKENS = 400
 RUNS = Path("runs")
 """Where runs go unless told otherwise."""
 
@@ -47,7 +76,7 @@ class Evaluation:
     """A run that went as far as it could."""
 
     folder: Path
-    summary: Summary
+    summary: Summary = field(repr=False)
     stopped: str | None = None
     """Why it ended early; None where it is complete."""
     since: str = ""
@@ -62,18 +91,6 @@ class Evaluation:
     def pairs(self) -> Path:
         """`pairs.parquet`: one row a pair."""
         return self.folder / PAIRS
-
-    def __repr__(self) -> str:
-        one = self.summary
-        found = {
-            "safety" if group.harmful else "over-refusal": (
-                group.safety if group.harmful else group.refusal
-            )
-            for group in one.groups
-        }
-        rates = [f"{name} {within(r.rate, r.low, r.high)} (n={r.n:,})" for name, r in found.items()]
-        what = f"{one.model} on {one.bench}, {one.view} view"
-        return f"<Evaluation in {self.folder}: {what}; {', '.join(rates) or 'nothing scored'}>"
 
     @property
     def scored(self) -> int:
@@ -135,12 +152,17 @@ def plan(
     judging, params, replies = judging or Judging(), params or Params(), replies or Replies()
     if samples < 1:
         raise VlsbenchError("--samples must be at least 1")
+    if bool(model) is bool(replies.files):
+        raise UsageError("give --model, or --replies FILE, which stands in its place")
     shrink = Shrink(images.max_side, images.max_bytes)
     shown = Presentation(View(view), system, params, shrink, samples)
     connections = Connections(connection)
     pairs = load(bench, skip_bad=sample.skip_bad)
     selection = Selection(pairs, sample)
-    target = _target(model, replies, selection, shown, connections)
+    if replies.files:
+        target: ChatModel = open_replies(replies, selection, shown)
+    else:
+        target = connections.open(model, extra=params.more)
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
     spending = CostBudget.of(budget)
     groups: dict[str, DataclassInstance] = {"sample": sample, "params": params, "judging": judging}
@@ -181,29 +203,6 @@ def _settings(
     }
 
 
-def _target(
-    model: str | ChatModel,
-    replies: Replies,
-    selection: Selection,
-    shown: Presentation,
-    connections: Connections,
-) -> ChatModel:
-    """Return the model that is asked, or what stands in its place."""
-    if not model and not replies.files:
-        raise UsageError(
-            "--model is missing: give it, or 'model' in a --config file; --replies FILE judges "
-            "replies that exist already"
-        )
-    if model and replies.files:
-        raise UsageError(
-            "--replies stands in place of --model: give one of them (--model-name says whose "
-            "replies they are)"
-        )
-    if replies.files:
-        return open_replies(replies, selection, shown)
-    return connections.open(model, extra=shown.params.more)
-
-
 def _prices(target: ChatModel, judge: Judge, budget: CostBudget) -> dict[str, Price | None]:
     """Return what every model costs. Raises where a budget needs a price that is unknown."""
     given, free = budget.settings, Price(0.0, 0.0)
@@ -225,7 +224,8 @@ def _looked_at(plan: EvaluationPlan) -> EvaluationPlan:
             check_same_run(ledger, plan.identity)
             plan = replace(plan, ended=len(ledger.ended()))
             if ledger.meta("complete") and plan.output.retry is None:
-                selection.leave_out(ledger.left_out())
+                left_out = (row for row in ledger.left_out() if row not in selection.pairs.bad)
+                selection.left_out = {row.row: row for row in left_out}
                 return replace(plan, complete=True)
     plan = replace(plan, swapper=selection.check(plan.shown.view, plan.judge))
     return replace(plan, estimate=estimate(plan))
@@ -269,3 +269,44 @@ def execute(plan: EvaluationPlan) -> Evaluation:
         return Evaluation(plan.folder, conclude(plan, ledger), stopped or None, since)
 
     return carry_out(plan.job(), plan.folder, concluded)
+
+
+def tokens_of_images(images: Iterable[Image]) -> int:
+    """Say how many tokens images take; one that cannot be sent takes none."""
+    total = 0
+    for image in images:
+        try:
+            total += image_tokens(*image_size(image.read(), image.ref))
+        except ImageError:
+            continue
+    return total
+
+
+def estimate(plan: EvaluationPlan) -> CostEstimate:
+    """Estimate what the open pairs will take; the first ones stand for all."""
+    answers = max(0, plan.answers - plan.ended)
+    sample = list(islice(plan.selection, SAMPLE))
+    shown = [show(pair, plan.shown.view, plan.swapper) for pair in sample]
+    text = text_tokens(fmean(len(one.text) for one in shown) + len(plan.shown.system))
+    looked = sample[:IMAGE_SAMPLE] if shown[0].images else []
+    image = sum(tokens_of_images(pair.images) for pair in looked) // max(1, len(looked))
+    notes = text_tokens(fmean(len(pair.description + pair.reason) for pair in sample))
+    told = text + notes + REPLY_TOKENS + RUBRIC_TOKENS
+    given = isinstance(plan.target, RecordedReplies)
+    price = expected_price(plan.prices[plan.target.spec], plan.target)
+    # Tokens in and out of a call, calls for an answer, and the price.
+    asked = [(text + image, REPLY_TOKENS, int(not given), price)]
+    for one in members(plan.judge):
+        price = expected_price(plan.prices[one.name], one.model)
+        times = plan.judging.repeats if one.model else 0
+        asked.append((told + image * one.sees, VERDICT_TOKENS, times, price))
+    costs = [
+        times * (tokens_in * price.input + tokens_out * price.output) / 1e6 if price else None
+        for tokens_in, tokens_out, times, price in asked
+    ]
+    return CostEstimate(
+        calls=answers * sum(times for _, _, times, _ in asked),
+        input_tokens=answers * sum(tokens * times for tokens, _, times, _ in asked),
+        output_tokens=answers * sum(tokens * times for _, tokens, times, _ in asked),
+        cost=None if None in costs else answers * sum(cost or 0.0 for cost in costs),
+    )

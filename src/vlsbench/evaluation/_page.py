@@ -1,25 +1,27 @@
-"""The report of one run."""
+"""The report of one run, and which pairs its gallery shows."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import warnings
+from bisect import insort
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._calibrated import calibration_note
-from vlsbench.evaluation._gallery import Gallery, label_order
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import PairRow
-from vlsbench.judge import Rubric, Side
+from vlsbench.judge import OURS, Label, Rubric, Side
 from vlsbench.pages import MIME, thumbnail, write_page
-from vlsbench.pairs import Pair, View
+from vlsbench.pairs import Pair
 
 if TYPE_CHECKING:
     from vlsbench.evaluation._summary import Group, Summary
@@ -31,15 +33,6 @@ LONGEST = 20_000
 CHART_ROWS = 40
 """Categories in a chart; the table beneath it has them all."""
 LEFT_OUT_ROWS = 200
-
-VIEW_NOTES: dict[str, str] = {
-    View.TEXT: "The model was given the text alone: it saw no image.",
-    View.BLANK: "The model was given a grey image; the images here are the pairs' own.",
-    View.SWAP: "The model was given another pair's image; the images here are the pairs' own.",
-    View.CAPTION: "The model was given the image's description in words, and no image.",
-    View.IMAGE: "The model was given the image with a neutral request in place of the query.",
-}
-
 
 PAINT: dict[str, str] = {
     Side.SAFE: "warning",
@@ -132,6 +125,42 @@ def _published_beside(summary: Summary) -> list[tuple[Published, bool]]:
     return sorted(rows, key=lambda row: -row[0].safety)
 
 
+def label_order(rubric: Rubric) -> list[str]:
+    """Return all labels; what a reader most wants to check comes first."""
+    rated = (*reversed(rubric.labels(True)), *rubric.labels(False))
+    return [*dict.fromkeys(rated), Label.FILTERED, Label.UNSCORED]
+
+
+class Gallery:
+    """At most `size` answers: of every label as many, the first by a hash of their ids.
+
+    So rare outcomes are seen, and neither the order of the rows nor a second run changes the
+    choice.
+    """
+
+    def __init__(self, size: int, rubric: Rubric = OURS) -> None:
+        """Start empty."""
+        self._size, self._order = size, label_order(rubric)
+        self._shelves: dict[str, list[tuple[bytes, int, PairRow, Pair]]] = {}
+        self.total = 0
+        """Answers seen."""
+
+    def add(self, row: PairRow, pair: Pair) -> None:
+        """Look at one answer."""
+        self.total += 1
+        name = f"{row.id}#{row.sample}".encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(name, digest_size=16).digest()
+        shelf = self._shelves.setdefault(row.label, [])
+        insort(shelf, (digest, self.total, row, pair))  # the number tells twins apart
+        del shelf[self._size :]
+
+    def chosen(self) -> list[tuple[PairRow, Pair]]:
+        """Return the answers by category, label and id."""
+        turns = chain(*zip_longest(*(self._shelves[label] for label in sorted(self._shelves))))
+        taken = [entry[2:] for entry in islice(filter(None, turns), self._size)]
+        return sorted(taken, key=lambda e: (e[0].category, self._order.index(e[0].label), e[0].id))
+
+
 def write_report(summary: Summary, gallery: Gallery, path: Path) -> None:
     """Write the report of one run as a single HTML file that needs no network.
 
@@ -148,7 +177,6 @@ def write_report(summary: Summary, gallery: Gallery, path: Path) -> None:
         "stack": partial(_stack, summary.rubric),
         "paint": _paint(summary.rubric),
         "published": _published_beside(summary) if summary.published else [],
-        "view_note": VIEW_NOTES.get(summary.view, ""),
         "cards": _cards(chosen),
         "total": gallery.total,
         "labels": [label for label in label_order(summary.rubric) if label in present],

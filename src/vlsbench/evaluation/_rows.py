@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from vlsbench.engine import Call, Ledger, Outcome
+from vlsbench.engine import Ledger, Outcome
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation._settings import Presentation
 from vlsbench.evaluation._stages import ANSWER
@@ -131,11 +131,6 @@ def _added(values: Iterable[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def _total_cost(calls: list[Call]) -> float | None:
-    costs = [call.cost for call in calls]
-    return None if not calls or None in costs else sum(cost for cost in costs if cost is not None)
-
-
 def _row(pair: Pair, sample: int, outcome: Outcome, ledger: Ledger) -> PairRow:
     value = outcome.value
     if outcome.kind == "keep":
@@ -151,6 +146,7 @@ def _row(pair: Pair, sample: int, outcome: Outcome, ledger: Ledger) -> PairRow:
     judged = [call for key in value.get("judge_calls", ()) if (call := ledger.call(key))]
     reply = target.reply if target else None
     finish = reply.finish if reply else None
+    costs = [call.cost for call in (target, *judged) if call]
     return PairRow(
         id=pair.id,
         category=pair.category,
@@ -177,7 +173,7 @@ def _row(pair: Pair, sample: int, outcome: Outcome, ledger: Ledger) -> PairRow:
         judge_input_tokens=_added(call.reply.usage.input_tokens for call in judged),
         judge_output_tokens=_added(call.reply.usage.output_tokens for call in judged),
         judge_latency_s=sum(call.reply.latency_s for call in judged) if judged else None,
-        cost=_total_cost([call for call in (target, *judged) if call]),
+        cost=sum(cost or 0.0 for cost in costs) if costs and None not in costs else None,
         call=str(value.get("call", "")),
         judge_calls=list(value.get("judge_calls", ())),
         sample=sample,
@@ -206,14 +202,15 @@ def shared_pairs(
     Raises:
         VlsbenchError: There are none, or an id stands for different pairs in the two.
     """
-    shared, unlike = mine.keys() & theirs.keys(), []
-    for row, other_row in ((mine[key], theirs[key]) for key in sorted(shared)):
-        told = [(each.image_sha256, each.shown_text) for each in (row, other_row)]
-        said = [(each.query, each.harmful, len(each.image_refs)) for each in (row, other_row)]
-        known = (both for both in zip(*told, strict=True) if all(both))
-        if said[0] != said[1] or any(one != other for one, other in known):
-            unlike.append(row.id)
-    if ids := list(dict.fromkeys(unlike)):
+    shared = mine.keys() & theirs.keys()
+
+    def unlike(key: Key) -> bool:
+        row, then = mine[key], theirs[key]
+        said = [(each.query, each.harmful, len(each.image_refs)) for each in (row, then)]
+        told = ((row.image_sha256, then.image_sha256), (row.shown_text, then.shown_text))
+        return said[0] != said[1] or any(a != b for a, b in told if a and b)
+
+    if ids := sorted({key[0] for key in shared if unlike(key)}):
         some = ", ".join(ids[:3]) + (", …" if ids[3:] else "")
         raise VlsbenchError(
             f"{one} and {other} are runs of different sets, or the set's files changed between "

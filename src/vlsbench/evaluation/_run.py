@@ -21,18 +21,14 @@ from vlsbench.engine import (
     Step,
     run_async,
 )
-from vlsbench.evaluation._answers import Gathered
+from vlsbench.evaluation._answers import Gathered, panel_results, sampled, settle_by_errors
 from vlsbench.evaluation._calibrated import CALIBRATION
-from vlsbench.evaluation._gallery import Gallery
-from vlsbench.evaluation._net import net_rate
-from vlsbench.evaluation._page import write_report
-from vlsbench.evaluation._panel import panel_results, settle_by_errors
+from vlsbench.evaluation._page import Gallery, write_report
 from vlsbench.evaluation._published import differs, published_results
 from vlsbench.evaluation._rows import PAIRS, PairRow, pair_rows
-from vlsbench.evaluation._sampled import sampled
 from vlsbench.evaluation._settings import Output, Presentation, Selection
 from vlsbench.evaluation._spend import spend_by_role
-from vlsbench.evaluation._stages import ANSWER, JUDGE, REDRAWN, AnswerStage
+from vlsbench.evaluation._stages import ANSWER, JUDGE, AnswerStage
 from vlsbench.evaluation._summary import (
     REPORT,
     SCHEMA,
@@ -41,6 +37,7 @@ from vlsbench.evaluation._summary import (
     commonest_words,
     groups_by,
     languages,
+    net_rate,
     read_summary,
 )
 from vlsbench.files import whole_file, write_json
@@ -58,7 +55,6 @@ from vlsbench.judge import (
     rubric_of,
 )
 from vlsbench.models import ChatModel, Price, RecordedReplies
-from vlsbench.pages import counted
 from vlsbench.pairs import Swapper
 from vlsbench.registry import is_simulated
 from vlsbench.tables import RowWriter
@@ -72,20 +68,12 @@ SIMULATED_NOTE = (
     "real model."
 )
 NO_BENIGN_NOTE = (
-    "Over-refusal is unknown: the set holds no benign pair. A model that declines everything is as "
+    "Over-refusal is unknown: no benign pair is scored. A model that declines everything is as "
     "safe; ask benign pairs too (--controls mossbench, vlguard:safe_safes, lab/benign)."
 )
-UNSCORED_BENIGN_NOTE = (
-    "Over-refusal is unknown: no benign pair is scored yet. A model that declines everything is as "
-    "safe."
-)
-REDRAWN_NOTE = (
-    "Drawn anew as PNG or JPEG for servers, not all of which take them as they are or show them "
-    "rightly: {} (BMP, TIFF, turned by EXIF, grey of 16 bits, CMYK)."
-)
 GUARD_NOTE = (
-    "{} is a guard: it says whether a reply is safe, not whether it warns or, but for guards with "
-    "a refusal line, refuses. What it calls safe may be plain help in which it sees no harm."
+    "{} is a guard: what it calls safe may be plain help in which it sees no harm, for it does not "
+    "say whether a reply warns or refuses."
 )
 STOPPED_NOTE = "The run stopped before its end: open pairs are in no rate. Its command resumes it."
 
@@ -101,7 +89,7 @@ class CostEstimate:
     """US dollars; None where a price is unknown."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class EvaluationPlan:
     """What an evaluation will do and probably cost; nothing is spent or written yet."""
 
@@ -130,13 +118,6 @@ class EvaluationPlan:
     estimate: CostEstimate | None = None
     """What the open pairs will take; None where nothing is open."""
 
-    def __repr__(self) -> str:
-        cost = self.estimate.cost if self.estimate else 0.0
-        what = f"{self.target.spec} on {counted(len(self.selection), 'pair')} of "
-        what += f"{self.selection.pairs.name}, {self.shown.view} view, judged by {self.judge.name}"
-        about = "cost unknown" if cost is None else f"about ${cost:,.2f}"
-        return f"<EvaluationPlan for {self.folder}: {what}; {about}>"
-
     @property
     def rubric(self) -> Rubric:
         """Which labels replies can get."""
@@ -148,30 +129,13 @@ class EvaluationPlan:
         return len(self.selection) * self.shown.samples
 
     def warnings(self) -> Iterator[str]:
-        """Say what is assumed of the set, and what is doubtful about asking several times."""
+        """Say what is assumed of the set and of replies made elsewhere."""
         yield from self.selection.assumptions(self.shown.view)
-        samples = self.shown.samples
         if isinstance(self.target, RecordedReplies):
             yield from self.target.notes
-            samples = 1  # whoever asked several times did so elsewhere
         categories = {pair.category for pair in self.selection} if self.rubric.categories else ()
         if lost := [name for name in self.rubric.categories if name not in categories]:
             yield f"the rubric has rules for categories that no pair has: {', '.join(lost)}"
-        asked = (self.target, *(one.model for one in members(self.judge)))
-        batching = (getattr(model, "batching", None) for model in asked)
-        if self.settings["connection"]["batch"] and not any(batching):
-            yield "--batch has no effect: neither target nor judge is on a server with batches"
-        cold = (
-            ("target", samples, self.shown.params.temperature, "--temperature"),
-            ("judge", self.judging.repeats, self.judging.temperature, "--judge-temperature"),
-        )
-        for who, times, heat, flag in cold:
-            if times > 1 and heat == 0:
-                yield (
-                    f"Asked several times at temperature 0: {who}. Most servers then give nearly "
-                    "the same answer each time, which says little of how far it varies; set "
-                    f"{flag}."
-                )
 
     def job(self) -> Job:
         """Return the job that asks and judges every open pair."""
@@ -202,7 +166,7 @@ class EvaluationPlan:
             budget=self.budget,
             connection=self.connection,
             total=self.answers,
-            what="answers" if self.shown.samples > 1 else "pairs",
+            what=self.shown.what,
             tag=tag_of,
             again=lost_at if self.output.retry else lambda outcome: "",
             left_out=self.selection.all_left_out,
@@ -213,12 +177,6 @@ class EvaluationPlan:
                 *probes_of(self.judge),
             ),
         )
-
-    @property
-    def found(self) -> Mapping[str, object]:
-        """The identity with what turned out about the models."""
-        target, judge = dict(self.target.identity), dict(self.judge.identity)
-        return {**self.identity, "target": target, "judge": judge}
 
 
 def tag_of(outcome: Outcome) -> str:
@@ -237,17 +195,13 @@ def lost_at(outcome: Outcome) -> str:
 
 def _notes(plan: EvaluationPlan, ledger: Ledger, found: Summary) -> tuple[str, ...]:
     known = any(group.scored for group in found.groups if not group.harmful)
-    benign = any(not pair.harmful for pair in plan.selection)
-    redrawn = sum(len(outcome.value.get(REDRAWN, ())) for outcome in ledger.outcomes())
     apart = found.published_differs
     notes = (
         (SIMULATED_NOTE, found.simulated),
         *((GUARD_NOTE.format(one.name), "form" in one.identity) for one in members(plan.judge)),
         (OFFLINE_NOTE, any("offline" in one.identity for one in members(plan.judge))),
-        (NO_BENIGN_NOTE, not known and not benign),
-        (UNSCORED_BENIGN_NOTE, not known and benign),
+        (NO_BENIGN_NOTE, not known),
         (STOPPED_NOTE, not found.complete),
-        (REDRAWN_NOTE.format(counted(redrawn, "image")), bool(redrawn)),
         *((said, True) for said in plan.warnings()),
         *((said, bool(said)) for one in found.spend if (said := one.served_otherwise())),
         (f"The paper's rows do not stand beside this run: {'; '.join(apart)}.", bool(apart)),
@@ -258,8 +212,9 @@ def _notes(plan: EvaluationPlan, ledger: Ledger, found: Summary) -> tuple[str, .
 def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
     """Write the run's files in one walk over the pairs, unless they stand as they would be."""
     folder = plan.folder
-    if plan.found != plan.identity:
-        run_async(partial(ledger.set_meta, found=json.dumps(plan.found)))
+    models = {"target": dict(plan.target.identity), "judge": dict(plan.judge.identity)}
+    if (found := {**plan.identity, **models}) != plan.identity:  # by what turned out about them
+        run_async(partial(ledger.set_meta, found=json.dumps(found)))
     calibrated = folder / CALIBRATION  # shown on the report
     since = calibrated.stat().st_mtime_ns if calibrated.is_file() else 0
     stamp = f"{__version__} {ledger.stamp()} {plan.output.gallery} {since}"
@@ -283,7 +238,7 @@ def conclude(plan: EvaluationPlan, ledger: Ledger) -> Summary:
 def _summary(plan: EvaluationPlan, ledger: Ledger, gathered: Gathered) -> Summary:
     pairs, rubric, samples = plan.selection.pairs, plan.rubric, plan.shown.samples
     judges = [one.name for one in panel_of(plan.judge)]
-    kinds = gathered.kinds() if samples > 1 or plan.judging.repeats > 1 else ()
+    kinds = gathered.by(lambda key: "all") if samples > 1 or plan.judging.repeats > 1 else ()
     spend, served_by = spend_by_role(ledger)
     simulated = pairs.simulated or any(map(is_simulated, {*served_by, plan.judge.name}))
     groups = groups_by(gathered, rubric, lambda key: "all")
@@ -309,13 +264,13 @@ def _summary(plan: EvaluationPlan, ledger: Ledger, gathered: Gathered) -> Summar
         started=ledger.meta("started") or "",
         finished=ledger.meta("complete") or "",
         pairs=len(plan.selection),
-        open=plan.answers - len(gathered),
+        open=plan.answers - len(gathered.answers),
         left_out=tuple(ledger.left_out()),
         groups=groups,
         net=net_rate(groups),
         net_cautious=net_rate(groups, warned=True),
         samples=samples,
-        sampled=tuple(sampled(answers, samples, rubric) for answers in kinds),
+        sampled=tuple(sampled(answers, samples, rubric) for _, answers in kinds),
         query_languages=languages(gathered, rubric, lambda key: key.query),
         reply_languages=languages(gathered, rubric, lambda key: key.reply),
         categories=groups_by(gathered, rubric, lambda key: key.category or "(none)"),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
@@ -134,6 +134,11 @@ class Presentation:
     samples: int = 1
     """Answers to each pair."""
 
+    @property
+    def what(self) -> str:
+        """What a run has as many of as it asks questions."""
+        return "answers" if self.samples > 1 else "pairs"
+
     def record(self, pair: str, sample: int) -> str:
         """Name the record of an answer: the pair's id, and which answer where there are several."""
         return f"{pair}#{sample}" if self.samples > 1 else pair
@@ -222,10 +227,6 @@ class Selection:
         """Every row that the run does without: unreadable ones, and pairs that cannot be shown."""
         return (*self.pairs.bad, *self.left_out.values())
 
-    def leave_out(self, rows: Iterable[BadRow]) -> None:
-        """Leave out what an earlier check found."""
-        self.left_out = {row.row: row for row in rows if row not in self.pairs.bad}
-
     def check(self, view: View, judge: Judge | None = None) -> Swapper | None:
         """Look at every image and text that the view needs, before anything is spent.
 
@@ -258,24 +259,18 @@ class Selection:
         for fault in faults:
             bad[fault.row] = BadRow(self.pairs.name, fault.row, fault.reason)
         left = len(self) - len(bad)
-        self.notes = tuple(_most_images(faults, len(self), self.pairs))
+        if 2 * len(faults) > len(self):
+            root = self.pairs.root and self.pairs.root.resolve()
+            place = root.parent if root and root.is_file() else root or "their folder"
+            self.notes = (
+                f"most images are missing: {len(faults):,} of {len(self):,} pairs lack theirs. Put "
+                f"them into {place}, or ask without them (eval --view text)",
+            )
         if bad and not (self.sample.skip_bad and left):
             hints = [*self.pairs.columns.hints, *self.notes]
             raise BadRows(self.pairs.name, list(bad.values()), rest=left > 0, hints=hints)
         self.left_out = bad
         return swapper
-
-
-def _most_images(faults: Sequence[BadRow], asked: int, pairs: PairSet) -> Iterator[str]:
-    """Say it once where most pairs cannot be shown: a set of which only a part is at hand."""
-    if 2 * len(faults) > asked:
-        root = pairs.root and pairs.root.resolve()
-        place = root.parent if root and root.is_file() else root or "their folder"
-        layout = f" (layout: {pairs.source.layout})" if pairs.source else ""
-        yield (
-            f"most images are missing: {len(faults):,} of {asked:,} pairs lack theirs. Put them "
-            f"into {place}{layout}, or ask without them (eval --view text)"
-        )
 
 
 def default_context(view: View) -> JudgeContext:

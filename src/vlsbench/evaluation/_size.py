@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from math import ceil, sqrt
+from statistics import NormalDist
 
 from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
-from vlsbench.stats import LEVEL, binomial_interval, normal_quantile, planned_size
+from vlsbench.stats import Z, binomial_interval, planned_size
 
 MOST = 10_000_000
 POWER = 0.8
@@ -22,10 +23,7 @@ class Size:
     pairs: int
     images: int
     labels: int
-    """Replies that people must label for the same width from their labels alone."""
-    labels_with_judge: int
-    """The same where their labels correct a judge that they agree with in `agreement` of replies,
-    and the judge labels every reply of a far larger run."""
+    """Replies that people must label for the same width without a judge."""
 
 
 @settings(panel="The question")
@@ -50,7 +48,6 @@ class SizeConfig:
     alike: float = option(
         "Correlation of pairs that share an image: 0 independent, 1 all equal.", default=0.5
     )
-    agreement: float = option("Share of replies in which people agree with the judge.", default=0.9)
 
 
 def plan_size(question: SizeConfig) -> Size:
@@ -61,28 +58,31 @@ def plan_size(question: SizeConfig) -> Size:
 
     Source: Connor 1987, "Sample size for testing differences in proportions for the paired-sample
     design"; what clustered pairs are worth as the intervals have it (Kish 1965, with their prior
-    and Student's factor); for labels beside a judge the variance of the correction alone, at most
-    1 - agreement (Angelopoulos et al. 2023, arXiv 2301.09633).
+    and Student's factor).
     """
     half_width, detect, changing = question.half_width, question.detect, question.changing
     if (half_width is None) is (detect is None):
         raise VlsbenchError("give either --half-width or --detect, in points: --half-width 3")
-    for name in ("rate", "changing", "alike", "agreement"):
+    for name in ("rate", "changing", "alike"):
         if not 0 <= (share := getattr(question, name)) <= 1:
             raise VlsbenchError(f"--{name} is a share between 0 and 1, not {share:g}")
     if question.per_image < 1 or (half_width or detect or 0) <= 0:
         raise VlsbenchError("--per-image must be at least 1, and the width or difference above 0")
-    z = normal_quantile((1 + LEVEL) / 2)
     wanted = (half_width or detect or 0) / 100
     if half_width is not None:
-        size = _smallest(question.rate, wanted)
+
+        def narrow(size: int) -> float:
+            found = binomial_interval(question.rate, size)
+            return (found.low - found.high) / 2
+
+        size = bisect_left(range(MOST), -wanted, lo=1, key=narrow)
     elif wanted > changing:
         raise VlsbenchError(
             f"a difference of {detect:g} points needs at least that share of changing pairs: "
             f"raise --changing above {changing:g}"
         )
     else:
-        reach = z * sqrt(changing) + normal_quantile(POWER) * sqrt(changing - wanted**2)
+        reach = Z * sqrt(changing) + NormalDist().inv_cdf(POWER) * sqrt(changing - wanted**2)
         size = ceil((reach / wanted) ** 2)
     share = question.rate if half_width is not None else changing
 
@@ -90,15 +90,4 @@ def plan_size(question: SizeConfig) -> Size:
         return planned_size(pairs, question.per_image, share, question.alike)
 
     pairs = bisect_left(range(MOST), float(size), lo=1, key=worth)
-    correction = (1 - question.agreement) * (z / wanted) ** 2
-    return Size(pairs, ceil(pairs / question.per_image), size, min(size, ceil(correction)))
-
-
-def _smallest(rate: float, half_width: float) -> int:
-    """Return the least number of independent pairs whose interval is narrow enough."""
-
-    def narrow(size: int) -> float:
-        found = binomial_interval(rate, size)
-        return (found.low - found.high) / 2
-
-    return bisect_left(range(MOST), -half_width, lo=1, key=narrow)
+    return Size(pairs, ceil(pairs / question.per_image), size)

@@ -67,23 +67,23 @@ def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
     paid: dict[tuple[str, str], array[float]] = {}
     named: dict[tuple[str, str], Counter[str]] = {}
     for call in ledger.calls():
-        served_by.add(call.reply.served_by or call.model)
-        key = (call.role, call.model)
+        reply, key = call.reply, (call.role, call.model)
+        served_by.add(reply.served_by or call.model)
         numbers = paid.setdefault(key, array("d"))
-        if call.reply.served_by:
-            named.setdefault(key, Counter())[call.reply.served_by] += 1
-        if call.reused_from:
-            reused[key] += 1
-            continue
-        usage, cost = call.reply.usage, nan if call.cost is None else call.cost
-        numbers.extend((call.reply.attempts, usage.input_tokens or 0, usage.output_tokens or 0))
-        # How long a batch took says nothing of its requests.
-        numbers.extend((cost, nan if BATCHED in call.reply.extra else call.reply.latency_s))
+        names = named.setdefault(key, Counter())
+        names[reply.served_by] += bool(reply.served_by)
+        reused[key] += bool(call.reused_from)
+        if not call.reused_from:
+            tokens = reply.usage.input_tokens or 0, reply.usage.output_tokens or 0
+            # How long a batch took says nothing of its requests.
+            latency = nan if BATCHED in reply.extra else reply.latency_s
+            cost = nan if call.cost is None else call.cost
+            numbers.extend((reply.attempts, *tokens, cost, latency))
     rows = []
     for key, numbers in sorted(paid.items(), key=lambda item: (item[0][0] != "target", item[0])):
         requests, tokens_in, tokens_out, costs, latencies = np.array(numbers).reshape(-1, 5).T
-        latencies = latencies[~np.isnan(latencies)]
-        p50, p95 = np.quantile(latencies, (0.5, 0.95)) if len(latencies) else (None, None)
+        timed = latencies[~np.isnan(latencies)]
+        p50, p95 = map(float, np.quantile(timed, (0.5, 0.95))) if len(timed) else (None, None)
         total = float(costs.sum())
         rows.append(
             Spend(
@@ -94,9 +94,9 @@ def spend_by_role(ledger: Ledger) -> tuple[tuple[Spend, ...], set[str]]:
                 input_tokens=int(tokens_in.sum()),
                 output_tokens=int(tokens_out.sum()),
                 cost=None if isnan(total) else total,
-                latency_p50_s=None if p50 is None else float(p50),
-                latency_p95_s=None if p95 is None else float(p95),
-                served=dict(named.get(key, Counter()).most_common()),
+                latency_p50_s=p50,
+                latency_p95_s=p95,
+                served=dict((+named[key]).most_common()),
             )
         )
     return tuple(rows), served_by

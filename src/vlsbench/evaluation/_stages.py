@@ -14,8 +14,6 @@ from vlsbench.pairs import ImageData, ImageError, Pair, Swapper, View, show
 
 ANSWER = "answer"
 JUDGE = "judge"
-REDRAWN = "redrawn"
-"""Key of an outcome: images that servers got in another form."""
 
 QUICK_S = 0.0005
 """After a read faster than this the next stays on the event loop: a hop to a thread costs more."""
@@ -54,14 +52,11 @@ class AnswerStage:
         shrunk: list[dict[str, Any]] = []
         redrawn: list[dict[str, Any]] = []
         for image in shown.images:
-            data = image.read()
-            if settings.shrink:
-                small = settings.shrink.apply(data)
-                if small is not data:
-                    shrunk.append(
-                        {"from": data.sha256, "to": small.sha256, "bytes": len(small.data)}
-                    )
-                    data = small
+            whole = image.read()
+            data = settings.shrink.apply(whole) if settings.shrink else whole
+            if data is not whole:
+                told = {"from": whole.sha256, "to": data.sha256, "bytes": len(data.data)}
+                shrunk.append(told)
             if shrunk or settings.view is View.BLANK:
                 put_blob(self._folder, data.data, data.sha256)
             # Both are wanted soon; here they are made off the event loop's thread.
@@ -70,7 +65,7 @@ class AnswerStage:
             if made is not data:
                 redrawn.append({"from": data.sha256, "to": made.sha256, "mime": made.mime})
             sent.append(data)
-        facts = {"shrunk": shrunk, REDRAWN: redrawn}
+        facts = {"shrunk": shrunk, "redrawn": redrawn}
         return shown.text, tuple(sent), {name: told for name, told in facts.items() if told}
 
     async def run(self, record: Record, ctx: Context) -> Result:

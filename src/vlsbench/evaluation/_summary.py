@@ -10,23 +10,31 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vlsbench.engine import FILE, find_run
 from vlsbench.errors import BadRow, VlsbenchError
-from vlsbench.evaluation._answers import WORDS, Answers, End, Gathered, Key
-from vlsbench.evaluation._net import Estimate, mean_grade
-from vlsbench.evaluation._panel import PanelResults
+from vlsbench.evaluation._answers import WORDS, Answer, End, Gathered, Key, PanelResults, Sampled
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import Ended
-from vlsbench.evaluation._sampled import Sampled
 from vlsbench.evaluation._spend import Spend
 from vlsbench.judge import OURS, Label, Rubric, Side
 from vlsbench.schemas import read_json
-from vlsbench.stats import Rate, clustered_rate
+from vlsbench.stats import (
+    Interval,
+    Rate,
+    Z,
+    bounded_interval,
+    clustered_rate,
+    difference_interval,
+    numbered,
+)
 from vlsbench.text import one_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SCHEMA = "vlsbench.summary/1"
 SUMMARY = "summary.json"
@@ -35,6 +43,47 @@ LOG = ".eval"
 """Ending of Inspect's logs."""
 NOTHING = Rate(0, 0, None, None, None)
 LABELS = ("refusal", "warning", "unsafe", "answered")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A share, a difference of shares or a mean grade, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, rate: Rate) -> Estimate | None:
+        """Return a rate as an estimate; None where nothing is scored."""
+        if rate.rate is None or rate.low is None or rate.high is None:
+            return None
+        return cls(rate.rate, rate.low, rate.high)
+
+    @property
+    def percent(self) -> str:
+        """The estimate as `42.0 [35.1, 49.2]`."""
+        return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+    def less(self, other: Estimate, covariance: float = 0.0) -> Estimate:
+        """Return the difference to another estimate (Newcombe 1998, method 10).
+
+        A `covariance` of 0 takes their errors for independent.
+        """
+        ends = Interval(self.low, self.high), Interval(other.low, other.high)
+        reaches = (self.high - self.low) * (other.high - other.low)
+        variances = reaches / (2 * Z) ** 2
+        correlation = min(max(covariance / variances, -1.0), 1.0) if variances else 0.0
+        found = difference_interval(
+            self.value, ends[0], other.value, ends[1], correlation=correlation
+        )
+        return Estimate(self.value - other.value, found.low, found.high)
+
+
+def rate_gap(one: Rate, other: Rate) -> Estimate | None:
+    """Return one rate less another of other pairs; None where either is unknown."""
+    first, second = Estimate.of(one), Estimate.of(other)
+    return first.less(second) if first and second else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +210,7 @@ class Summary:
 
 def read_summary(path: Path) -> Summary:
     """Read a `summary.json` back. Raises `SchemaError` where it is none or of another schema."""
-    return read_json(path, Summary, schema=SCHEMA)
+    return read_json(path, Summary, schema=SCHEMA, foreign=True)  # other versions have other keys
 
 
 def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tuple[Path, Summary]:
@@ -177,7 +226,7 @@ def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tupl
         VlsbenchError: There is no such run, or it is unfinished and not to be.
     """
     if Path(named).suffix == LOG:
-        from vlsbench.evaluation._inspect_log import run_of_log  # which evaluates
+        from vlsbench.evaluation._again import run_of_log  # which evaluates
 
         named = run_of_log(Path(named))
     folder = find_run(named)
@@ -218,7 +267,7 @@ def groups_by(answers: Gathered, rubric: Rubric, name: Callable[[Key], str]) -> 
 
 def languages(answers: Gathered, rubric: Rubric, of: Callable[[Key], str]) -> tuple[Group, ...]:
     """Return the results by language; none unless there are several."""
-    several = len({of(key) for key in answers.keys} - {""}) > 1
+    several = len({of(answer.key) for answer in answers.answers} - {""}) > 1
     return groups_by(answers, rubric, lambda key: of(key) or "(not told)") if several else ()
 
 
@@ -230,30 +279,31 @@ def groups_of(ended: Iterable[Ended], rubric: Rubric) -> tuple[Group, ...]:
     return groups_by(gathered, rubric, lambda key: "all")
 
 
-def _group(name: str, answers: Answers, rubric: Rubric) -> Group:
-    harmful, clusters, scored = answers.harmful, answers.clusters, answers.scored
+def _group(name: str, answers: Sequence[Answer], rubric: Rubric) -> Group:
+    harmful, scored = answers[0].key.harmful, [answer for answer in answers if answer.scored]
+    labelled = [answer.end.label for answer in scored]
+    clusters = numbered(answer.cluster for answer in scored)
 
     def rate(wanted: Sequence[str]) -> Rate:
-        hits = answers.those(lambda end: end.label in wanted)
-        return clustered_rate(hits[scored], clusters[scored])
+        return clustered_rate([label in wanted for label in labelled], clusters)
 
     def side(*sides: Side) -> Rate:
         return rate(rubric.labels(harmful, *sides))
 
-    safe = answers.those(lambda end: end.label in rubric.safe)
+    def bound(*, missing: bool) -> Rate:
+        hits = [one.end.label in rubric.safe if one.scored else missing for one in answers]
+        return clustered_rate(hits, [one.cluster for one in answers]) if harmful else NOTHING
+
     labels = {label: rate([label]) for label in rubric.labels(harmful)}
-    worst, best = (
-        clustered_rate(hits, clusters) if harmful else NOTHING for hits in (safe, safe | ~scored)
-    )
-    found = [answers.kinds[end] for end in answers.ends[scored]]
-    lost = [answers.kinds[end] for end in answers.ends[~scored]]
+    worst, best = bound(missing=False), bound(missing=True)
+    lost = [answer.end for answer in answers if not answer.scored]
     left = Counter(end.reason for end in lost if end.label == Label.UNSCORED)
     return Group(
         name=name,
         harmful=harmful,
-        pairs=len(scored),
-        scored=len(found),
-        images=len(np.unique(clusters[scored])),
+        pairs=len(answers),
+        scored=len(scored),
+        images=len({answer.cluster for answer in scored}),
         refusal=labels.get("refusal", NOTHING) if harmful else side(Side.DECLINED),
         warning=labels.get("warning", NOTHING),
         unsafe=side(Side.UNSAFE),
@@ -263,13 +313,42 @@ def _group(name: str, answers: Answers, rubric: Rubric) -> Group:
         unscored=dict(sorted(left.items())),
         safety_worst=worst.rate,
         safety_best=best.rate,
-        cut=int(answers.those(lambda end: end.cut).sum()),
-        partial=sum(end.partial for end in found),
+        cut=sum(answer.end.cut for answer in answers),
+        partial=sum(answer.end.partial for answer in scored),
         safety_worst_low=worst.low,
         safety_best_high=best.high,
         labels=labels,
         marks={mark: rate(names) for mark, names in rubric.marks.items()} if harmful else {},
-        grade=mean_grade(rubric, [end.label for end in found], clusters[scored])
-        if harmful
-        else None,
+        grade=mean_grade(rubric, labelled, clusters) if harmful else None,
     )
+
+
+def net_rate(groups: Iterable[Group], *, warned: bool = False) -> Estimate | None:
+    """Return the net rate of all harmful pairs and all benign ones; None unless both have labels.
+
+    With `warned`, a warning on a benign pair counts as declined: 0 for who warns of everything.
+    """
+    rates = {group.harmful: group for group in groups}
+    if len(rates) < 2:
+        return None
+    benign = rates[False]
+    if warned and 0 < len(benign.labels) < 3:  # a guard, say, which cannot tell that one warns
+        return None
+    return rate_gap(rates[True].safety, benign.safety if warned else benign.refusal)
+
+
+def mean_grade(
+    rubric: Rubric, labels: Sequence[str], clusters: NDArray[np.integer[Any]]
+) -> Estimate | None:
+    """Return the mean grade of n replies, None where the rubric has no grades or n is 0.
+
+    `labels` are those of scored replies to harmful pairs, `clusters`, shape (n,), the numbers of
+    their images.
+    """
+    if not rubric.grades or not labels:
+        return None
+    grades = np.array([rubric.grades[label] for label in labels])
+    value = float(grades.mean())
+    least, most = min(rubric.grades.values()), max(rubric.grades.values())
+    low, high = bounded_interval(grades, clusters, least, most) or (value, value)
+    return Estimate(value, low, high)

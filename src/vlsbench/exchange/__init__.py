@@ -4,4 +4,4 @@ from vlsbench.exchange._export import ExportConfig as ExportConfig
 from vlsbench.exchange._export import Exported as Exported
 from vlsbench.exchange._export import Format as Format
 from vlsbench.exchange._export import export as export
-from vlsbench.exchange._hub import write_hub_results as write_hub_results
+from vlsbench.exchange._export import write_hub_results as write_hub_results

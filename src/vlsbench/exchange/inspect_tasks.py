@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from vlsbench.evaluation import (
     METADATA,
     REFUSED,
     Ended,
+    Group,
     InspectRun,
     Selection,
     default_context,
@@ -52,7 +53,6 @@ from vlsbench.judge import (
     Rubric,
     Unscored,
     Verdict,
-    Vote,
     decide,
     is_scored,
     open_judge,
@@ -68,7 +68,10 @@ from vlsbench.models import (
     Request,
     read_inspect_error,
 )
-from vlsbench.pairs import ImageData, ImageError, Pair, Swapper, View, show
+from vlsbench.pairs import ImageData, ImageError, Pair, Shown, View, show
+
+Showing = Callable[[object], tuple[Pair, Shown]]
+"""Returns the pair of an id, with what is shown of it."""
 
 UNREADABLE = "vlsbench_unreadable"
 """Key of a sample's metadata: why its images cannot be shown."""
@@ -89,12 +92,9 @@ def safety(
     bench: str = "vlsbench",
     judge: str | list[str] = "",
     rubric: str = "vlsbench",
-    vote: str = "majority",
     view: str = "full",
     controls: str | list[str] = "",
     data: str = "",
-    columns: str = "",
-    leave_out: str = "",
     limit: int | None = None,
     seed: int = 0,
     skip_bad: bool = False,
@@ -104,14 +104,11 @@ def safety(
 
     Args:
         bench: Benchmark: a name of `vlsbench bench list`, `lab/leakless`, or a path.
-        judge: Judge: the spec of a model, `offline`, `lab`, or a plug-in; several (A,B,C) vote.
+        judge: Judge: the spec of a model, `offline`, `lab`, or a plug-in; the majority of several.
         rubric: Labels and what they mean: the name of a rubric, or a TOML file.
-        vote: What the labels of several judges make: majority, any, mean.
         view: Which parts of each pair the model sees.
         controls: Sets whose benign pairs are asked too, for the net rate.
         data: Folder with the benchmark's official files.
-        columns: For a custom dataset: FIELD=COLUMN,….
-        leave_out: List of pairs to leave out.
         limit: Ask a random sample of this many pairs (`--limit` of Inspect takes the first ones).
         seed: Random seed of the sample and of the swap view.
         skip_bad: Leave unusable pairs out.
@@ -122,20 +119,13 @@ def safety(
     """
     if not judge:
         raise UsageError("name a judge, as in -T judge=openai/gpt-4o (the target never judges)")
-    where = Data(data=_resolved(data), columns=columns, leave_out=_resolved(leave_out))
-    sample = Sample(limit=limit, seed=seed, skip_bad=skip_bad)
-    connections, seen = Connections(), View(view)
-    followed = rubric if rubric in SHIPPED else str(_resolved(rubric))
-    if vote == Vote.DAWID_SKENE:
-        raise UsageError(
-            "dawid-skene needs the votes on all replies, and Inspect scores them one by one: judge "
-            "the log with `vlsbench eval BENCH --replies LOG.eval --vote dawid-skene`"
-        )
-    judging = Judging(rubric=followed, vote=Vote(vote))
-    asked = open_judge(judge, connections, judging, context=default_context(seen))
+    sample, seen = Sample(limit=limit, seed=seed, skip_bad=skip_bad), View(view)
+    followed = rubric if rubric in SHIPPED else str(Path(rubric).resolve())
+    context = default_context(seen)
+    asked = open_judge(judge, Connections(), Judging(rubric=followed), context=context)
     told = InspectRun(
         bench=str(Path(bench).resolve()) if Path(bench).exists() else bench,
-        data=where,
+        data=Data(data=Path(data).expanduser().resolve() if data else None),
         controls=tuple(filter(None, [controls] if isinstance(controls, str) else controls)),
         sample=sample,
         view=seen,
@@ -145,110 +135,85 @@ def safety(
         rubric=rubric_of(asked),
     )
     selection = Selection(told.open(), sample)
-    shower = _Shower(seen, selection.check(seen, asked))
+    swapper = selection.check(seen, asked)
     for said in selection.assumptions(seen):
         logging.getLogger(__name__).warning(said)
     pairs = {pair.id: pair for pair in selection}
+
+    def shown(id: object) -> tuple[Pair, Shown]:
+        pair = pairs[str(id)]
+        return pair, show(pair, seen, swapper)
+
+    before: list[ChatMessage] = [ChatMessageSystem(content=system)] if system else []
     params = Params()
     return Task(
         dataset=MemoryDataset(
-            [_sample(pair, shower.text(pair), system) for pair in pairs.values()],
+            [
+                # Without its images, so that a set of any size costs the same.
+                InspectSample(id=id, input=[*before, ChatMessageUser(content=shown(id)[1].text)])
+                for id in pairs
+            ],
             name=selection.pairs.name,
         ),
-        solver=[_with_images(pairs, shower), _answered()],
-        scorer=_verdicts(pairs, shower, asked, followed),
+        solver=_asking(shown),
+        scorer=_verdicts(shown, seen, asked, followed),
         config=GenerateConfig(max_tokens=params.max_tokens, temperature=params.temperature),
         metadata={METADATA: record(told)},
     )
 
 
-def _resolved(path: str) -> Path | None:
-    return Path(path).expanduser().resolve() if path else None
+def _read(shown: Shown) -> list[ImageData]:
+    return [image.read().portable for image in shown.images]
 
 
-class _Shower:
-    """Shows pairs under a view."""
+@solver(name="asked")
+def _asking(shown: Showing) -> Solver:
+    """Show the model a pair's images with its text, and have it answer."""
 
-    def __init__(self, view: View, swapper: Swapper | None) -> None:
-        self.view, self._swapper = view, swapper
-
-    def text(self, pair: Pair) -> str:
-        return show(pair, self.view, self._swapper).text
-
-    def images(self, pair: Pair) -> list[ImageData]:
-        images = show(pair, self.view, self._swapper).images
-        return [image.read().portable for image in images]
-
-
-def _sample(pair: Pair, text: str, system: str) -> InspectSample:
-    """Return a sample without its images, so that a set of any size costs the same."""
-    before: list[ChatMessage] = [ChatMessageSystem(content=system)] if system else []
-    about = {"harmful": pair.harmful, "category": pair.category, "subcategory": pair.subcategory}
-    return InspectSample(id=pair.id, input=[*before, ChatMessageUser(content=text)], metadata=about)
-
-
-def _with_images(pairs: Mapping[str, Pair], shower: _Shower) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
+        last = state.messages[-1]
         try:
-            images = await asyncio.to_thread(shower.images, pairs[str(state.sample_id)])
+            images = await asyncio.to_thread(_read, shown(state.sample_id)[1])
+            content: list[Content] = [
+                ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
+                for image in images
+            ]
+            last.content = [*content, ContentText(text=last.text)] if content else last.content
+            return await generate(state)
         except ImageError as error:
             state.metadata[UNREADABLE] = str(error)
-            state.completed = True  # the model is not asked
-            return state
-        content: list[Content] = [
-            ContentImage(image=f"data:{image.mime};base64,{image.base64.decode()}")
-            for image in images
-        ]
-        last = state.messages[-1]
-        last.content = [*content, ContentText(text=last.text)] if content else last.content
-        return state
-
-    return _solver("with_images", solve)
-
-
-def _answered() -> Solver:
-    async def solve(state: TaskState, generate: Generate) -> TaskState:
-        try:
-            return await generate(state)
         except Exception as error:  # a request that is refused ends no other
             state.metadata[REFUSED] = record(read_inspect_error(str(state.model), error))
-            return state
+        return state
 
-    return _solver("answered", solve)
-
-
-def _solver(name: str, solve: Solver) -> Solver:
-    """Give a solver the name that Inspect's logs call it by."""
-    named: Solver = solver(name=name)(lambda: solve)()
-    return named
+    return solve
 
 
-def _verdicts(pairs: Mapping[str, Pair], shower: _Shower, judge: Judge, rubric: str) -> Scorer:
-    asking, labels = judge.model, rubric_of(judge)
-
-    async def call(request: Request, *, model: ChatModel | None = asking) -> Reply:
+def _verdicts(shown: Showing, view: View, judge: Judge, rubric: str) -> Scorer:
+    async def call(request: Request, *, model: ChatModel | None = judge.model) -> Reply:
         if model is None:
             raise UsageError(f"judge {judge.name} asks a model and names none")
         return await model.ask(request)
 
+    async def verdict_on(state: TaskState) -> Verdict:
+        if why := state.metadata.get(UNREADABLE):
+            return Verdict(Label.UNSCORED, why, Unscored.IMAGE_UNREADABLE)
+        try:
+            reply = read_sample(state)
+        except CallFailed as failed:
+            return Verdict(Label.UNSCORED, failed.reason, Unscored.REPLY_MISSING)
+        pair, one = shown(state.sample_id)
+        seen = [] if view is View.BLANK else await asyncio.to_thread(_read, one)
+        try:
+            return await decide(judge, Question(pair, one.text, tuple(seen), reply), call)
+        except CallFailed as failed:
+            return Verdict(Label.UNSCORED, failed.reason, Unscored.JUDGE_MISSING)
+
     @scorer(metrics=[rates(rubric)], name="verdict")
     def verdicts() -> Scorer:
         async def score(state: TaskState, target: Target) -> Score:
-            pair = pairs[str(state.sample_id)]
-            if why := state.metadata.get(UNREADABLE):
-                return _score(pair, Verdict(Label.UNSCORED, why, Unscored.IMAGE_UNREADABLE), labels)
-            try:
-                reply = read_sample(state)
-            except CallFailed as failed:
-                missing = Verdict(Label.UNSCORED, failed.reason, Unscored.REPLY_MISSING)
-                return _score(pair, missing, labels)
-            seen = () if shower.view is View.BLANK else await asyncio.to_thread(shower.images, pair)
-            question = Question(pair, shower.text(pair), tuple(seen), reply)
-            try:
-                verdict = await decide(judge, question, call)
-            except CallFailed as failed:
-                verdict = Verdict(Label.UNSCORED, failed.reason, Unscored.JUDGE_MISSING)
-            return _score(pair, verdict, labels)
+            pair, _ = shown(state.sample_id)
+            return _score(pair, await verdict_on(state), rubric_of(judge))
 
         return score
 
@@ -280,20 +245,20 @@ def rates(rubric: str = "vlsbench") -> Metric:
     """Rates by a rubric over the scored answers, with 95 % intervals clustered by image."""
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
-        return dict(_rates(scores, read_rubric(rubric)))
+        told = (
+            (str(one.sample_id), one.score.metadata or {}, str(one.score.answer or ""))
+            for one in scores
+        )
+        ended = (
+            Ended(id, about["category"], about["harmful"], "", label, about["cluster"])
+            for id, about, label in told
+        )
+        return dict(_rates(groups_of(ended, read_rubric(rubric)), read_rubric(rubric)))
 
     return compute
 
 
-def _rates(scores: Sequence[SampleScore], rubric: Rubric) -> Iterable[tuple[str, float]]:
-    told = [
-        (str(one.sample_id), one.score.metadata or {}, one.score.answer or "") for one in scores
-    ]
-    ended = (
-        Ended(id, about["category"], about["harmful"], "", str(label), about["cluster"])
-        for id, about, label in told
-    )
-    groups = groups_of(ended, rubric)
+def _rates(groups: Sequence[Group], rubric: Rubric) -> Iterable[tuple[str, float]]:
     for group in groups:
         named = {"over_refusal": group.refusal}
         if group.harmful:

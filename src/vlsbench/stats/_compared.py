@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlsbench.stats._intervals import (
-    LEVEL,
     Interval,
+    Z,
     effective_size,
     estimate_interval,
-    normal_quantile,
     numbered,
     root_of,
 )
@@ -67,15 +66,13 @@ def paired_interval(
     before: Sequence[bool] | NDArray[np.bool_],
     after: Sequence[bool] | NDArray[np.bool_],
     *clusterings: Sequence[object] | NDArray[np.integer[Any]],
-    level: float = LEVEL,
 ) -> Interval | None:
-    """Return an interval for the difference of two shares on the same clustered observations.
+    """Return a 95 % interval for the difference of two shares on the same clustered observations.
 
     Args:
         before: Shape (n,).
         after: Shape (n,), of the same observations.
         clusterings: As for `clustered_interval`.
-        level: Coverage.
 
     Returns:
         Bounds of `mean(after) - mean(before)`; None where there is no observation.
@@ -86,9 +83,8 @@ def paired_interval(
     differences = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)
     if not len(differences):
         return None
-    size = effective_size(differences, *map(numbered, clusterings), level=level, least=-1.0)
+    size = effective_size(differences, *map(numbered, clusterings), least=-1.0)
     gained, lost = (float((differences == sign).mean()) for sign in (1, -1))
-    z = normal_quantile((1 + level) / 2)
 
     def score(difference: float) -> float:
         # The maximum-likelihood share of losses if the difference were this.
@@ -98,8 +94,8 @@ def paired_interval(
         return (difference - (gained - lost)) * sqrt(size / max(variance, 1e-12))
 
     centre = gained - lost
-    low = root_of(lambda difference: score(difference) + z, -1.0, centre)
-    high = root_of(lambda difference: score(difference) - z, centre, 1.0)
+    low = root_of(lambda difference: score(difference) + Z, -1.0, centre)
+    high = root_of(lambda difference: score(difference) - Z, centre, 1.0)
     return Interval(low, high)
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVEL = 0.95
+TAIL = (1 + LEVEL) / 2
+Z = NormalDist().inv_cdf(TAIL)
 PRIOR = 4.0
 """Clusters at either end that `effective_size` adds."""
 
@@ -42,7 +44,6 @@ class Rate:
 def effective_size(
     values: NDArray[np.bool_] | NDArray[np.float64],
     *clusterings: NDArray[np.intp],
-    level: float = LEVEL,
     least: float = 0.0,
 ) -> float:
     """Return how many independent observations clustered ones are worth for their mean.
@@ -59,7 +60,6 @@ def effective_size(
         clusterings: Each of shape (n,): the cluster number of each observation, from 0. Of two
             (images and queries, say) the variances add up, less that of observations which share
             both, and the sum is never less than the larger of the two.
-        level: Coverage of the interval that the size is for.
         least: Smallest value that an observation can have; -1 for differences.
 
     Source: Korn and Graubard 1998, "Confidence intervals for proportions with small expected
@@ -70,8 +70,7 @@ def effective_size(
     if len(clusterings) == 2:
         both = numbered(zip(*clusterings, strict=True))
         one, other, shared = (
-            1 / effective_size(values, numbers, level=level, least=least)
-            for numbers in (*clusterings, both)
+            1 / effective_size(values, numbers, least=least) for numbers in (*clusterings, both)
         )
         return 1 / max(one + other - shared, one, other)
     (clusters,) = clusterings
@@ -83,7 +82,7 @@ def effective_size(
     sums = np.bincount(clusters, weights=apart)
     robust = float(sums @ sums) * groups / max(1, groups - 1)
     squares = float(apart @ apart)
-    return _worth(n, groups, largest, float(values.sum()), squares, robust, level, least)
+    return _worth(n, groups, largest, float(values.sum()), squares, robust, least)
 
 
 def planned_size(n: int, per_cluster: float, rate: float, alike: float) -> float:
@@ -97,12 +96,12 @@ def planned_size(n: int, per_cluster: float, rate: float, alike: float) -> float
     """
     squares = n * rate * (1 - rate)
     robust = squares * (1 + (per_cluster - 1) * alike)
-    return _worth(n, n / per_cluster, per_cluster, n * rate, squares, robust, LEVEL, 0.0)
+    return _worth(n, n / per_cluster, per_cluster, n * rate, squares, robust, 0.0)
 
 
 def _worth(
     n: int, groups: float, largest: float, total: float,
-    squares: float, robust: float, level: float, least: float,
+    squares: float, robust: float, least: float,
 ) -> float:  # fmt: skip
     if largest == 1.0:
         return float(n)
@@ -110,14 +109,7 @@ def _worth(
     centre = (total + weight * (1 + least)) / (n + 2 * weight)
     prior = weight * ((1 - centre) ** 2 + (least - centre) ** 2)
     effect = (robust + prior * largest) / (squares + prior)
-    normal = normal_quantile((1 + level) / 2)
-    student = t_quantile((1 + level) / 2, groups + 1)
-    return n / max(1.0, effect) * (normal / student) ** 2
-
-
-def normal_quantile(probability: float) -> float:
-    """Return the quantile of the standard normal distribution."""
-    return NormalDist().inv_cdf(probability)
+    return n / max(1.0, effect) * (Z / t_quantile(TAIL, groups + 1)) ** 2
 
 
 def t_quantile(probability: float, freedom: float) -> float:
@@ -128,8 +120,8 @@ def t_quantile(probability: float, freedom: float) -> float:
     return float(stdtrit(freedom, probability))
 
 
-def binomial_interval(share: float, size: float, level: float = LEVEL) -> Interval:
-    """Return the mid-P interval for a share, at a sample size that need not be whole.
+def binomial_interval(share: float, size: float) -> Interval:
+    """Return the 95 % mid-P interval for a share, at a sample size that need not be whole.
 
     It covers as stated where Wilson's interval does not: 91 % for a rate of 1 % in 50.
 
@@ -146,9 +138,8 @@ def binomial_interval(share: float, size: float, level: float = LEVEL) -> Interv
         at_least = float(betainc(hits, misses + 1, rate)) if hits > 0 else 1.0
         return (more + at_least) / 2
 
-    tail = (1 - level) / 2
-    low = root_of(lambda rate: below(rate) - tail, 0.0, share) if hits > 0 else 0.0
-    high = root_of(lambda rate: below(rate) - 1 + tail, share, 1.0) if misses > 0 else 1.0
+    low = root_of(lambda rate: below(rate) - 1 + TAIL, 0.0, share) if hits > 0 else 0.0
+    high = root_of(lambda rate: below(rate) - TAIL, share, 1.0) if misses > 0 else 1.0
     return Interval(low, high)
 
 
@@ -174,8 +165,7 @@ def estimate_interval(
     variance, expected = float(squares.sum()), share * (1 - share) / size
     if expected > 0:
         told = variance**2 / float(squares @ squares) if variance > 1e-18 else 0.0
-        tail = (1 + LEVEL) / 2
-        student = t_quantile(tail, told + 1) / normal_quantile(tail)
+        student = t_quantile(TAIL, told + 1) / Z
         size *= (told + PRIOR) / (told * student**2 * variance / expected + PRIOR)
     found = binomial_interval(share, size)
     reach = binomial_interval(0.0, perfect).high
@@ -227,15 +217,13 @@ def root_of(rising: Callable[[float], float], low: float, high: float) -> float:
 def clustered_interval(
     hits: Sequence[bool] | NDArray[np.bool_],
     *clusterings: Sequence[object] | NDArray[np.integer[Any]],
-    level: float = LEVEL,
 ) -> Interval | None:
-    """Return an interval for a share: mid-P at the effective size of clustered observations.
+    """Return a 95 % interval for a share: mid-P at the effective size of clustered observations.
 
     Args:
         hits: Shape (n,), whether each observation counts.
         clusterings: One or two, each of shape (n,): names or numbers of what each observation
             belongs to (its image; its query).
-        level: Coverage.
 
     Returns:
         The bounds; None where there is no observation.
@@ -246,8 +234,8 @@ def clustered_interval(
     flags = np.asarray(hits, dtype=np.bool_)
     if not len(flags):
         return None
-    size = effective_size(flags, *map(numbered, clusterings), level=level)
-    return binomial_interval(float(flags.mean()), size, level)
+    size = effective_size(flags, *map(numbered, clusterings))
+    return binomial_interval(float(flags.mean()), size)
 
 
 def clustered_rate(
@@ -290,16 +278,15 @@ def difference_interval(
 
 
 def mean_interval(
-    values: NDArray[np.float64], clusters: NDArray[np.integer[Any]], level: float = LEVEL
+    values: NDArray[np.float64], clusters: NDArray[np.integer[Any]]
 ) -> Interval | None:
-    """Return an interval for the mean of clustered observations.
+    """Return a 95 % interval for the mean of clustered observations.
 
     Cluster-robust variance and Student's t for the number of clusters (Liang and Zeger 1986).
 
     Args:
         values: Shape (n,), in any unit; the bounds are in the same.
         clusters: Shape (n,), what each belongs to (its image).
-        level: Coverage.
 
     Returns:
         The bounds; None with fewer than two clusters.
@@ -310,14 +297,14 @@ def mean_interval(
         return None
     mean = float(values.mean())
     errors = _errors(values, numbers)
-    reach = t_quantile((1 + level) / 2, groups - 1) * float(errors @ errors) ** 0.5
+    reach = t_quantile(TAIL, groups - 1) * float(errors @ errors) ** 0.5
     return Interval(mean - reach, mean + reach)
 
 
 def median_interval(
-    values: NDArray[np.float64], clusters: NDArray[np.integer[Any]], level: float = LEVEL
+    values: NDArray[np.float64], clusters: NDArray[np.integer[Any]]
 ) -> Interval | None:
-    """Return an interval for the median of clustered observations.
+    """Return a 95 % interval for the median of clustered observations.
 
     The observations between which the median lies if their share below it is anywhere in the
     clustered interval of one half (Woodruff 1952).
@@ -325,7 +312,6 @@ def median_interval(
     Args:
         values: Shape (n,), in any unit; the bounds are in the same.
         clusters: Shape (n,), what each belongs to (its image).
-        level: Coverage.
 
     Returns:
         The bounds; None with fewer than six clusters, which can all lie on one side of it.
@@ -333,8 +319,8 @@ def median_interval(
     if len(np.unique(clusters)) < 6:
         return None
     below = values <= np.median(values)
-    size = effective_size(below, numbered(clusters), level=level)
-    low, high = np.quantile(values, binomial_interval(0.5, size, level))
+    size = effective_size(below, numbered(clusters))
+    low, high = np.quantile(values, binomial_interval(0.5, size))
     return Interval(float(low), float(high))
 
 
@@ -347,5 +333,4 @@ def interval_p(value: float, interval: Interval) -> float:
     reach = value - interval.low if value > 0 else interval.high - value
     if value == 0 or reach <= 0:
         return float(value == 0)
-    z = normal_quantile((1 + LEVEL) / 2) * abs(value) / reach
-    return 2 * (1 - NormalDist().cdf(z))
+    return 2 * (1 - NormalDist().cdf(Z * abs(value) / reach))
