@@ -157,12 +157,9 @@ def test_corrected_rates_decide_only_where_all_runs_have_them(
     assert [row.calibration for row in found.rows] == [corrected] * 2
 
 
-def test_an_unfinished_run_is_ranked_only_when_asked_for(unfinished: Path) -> None:
+def test_an_unfinished_run_is_not_ranked(unfinished: Path) -> None:
     with pytest.raises(VlsbenchError, match="unfinished"):
         rank([unfinished])
-    found = rank([unfinished], allow_unfinished=True)
-    assert found.rows[0].open > 0
-    assert any("unfinished" in note for note in found.notes)
 
 
 def test_json_holds_the_rows(ranking: Ranking, tmp_path: Path) -> None:

@@ -2,73 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from vlsbench.comparing._runs import OpenRun
-from vlsbench.comparing._table import Difference, Kind, Scope
+from vlsbench.comparing._table import FULL, Difference, Kind, Scope, key_of
 from vlsbench.evaluation import Ended, shared_pairs
 from vlsbench.judge import is_scored
 from vlsbench.stats import Interval, difference_interval, holm, paired_interval, paired_p
 
 
-def _counts(run: OpenRun, *, harmful: bool) -> dict[str, tuple[str, ...]]:
-    """Return measure or label → the labels that it counts."""
-    rubric = run.summary.rubric
-    if not harmful:
-        return {Kind.OVER_REFUSAL: rubric.declined}
-    return {Kind.SAFETY: rubric.safe, **{label: (label,) for label in rubric.parts(True)}}
-
-
-def paired(
-    before: OpenRun,
-    after: OpenRun,
-    scope: Scope,
-    *,
-    row: str,
-    columns: Mapping[Kind, str],
-    part: str = "all",
-) -> Iterator[Difference]:
+def paired(before: OpenRun, after: OpenRun, scope: Scope) -> Iterator[Difference]:
     """Yield the differences between two runs of one benchmark, uncorrected.
 
-    By category where the scope is `CATEGORY`; else over all pairs, which `part` names.
+    By category where the scope is `CATEGORY`; else over all pairs.
     """
     shared_pairs(before.folder, before.ended, after.folder, after.ended)
+    (bench, view), whole = after.place, "all"
+    if scope is Scope.VIEW:
+        view, whole = FULL, f"{view} − {before.summary.view}"
     groups: dict[tuple[bool, str], list[tuple[Ended | None, Ended | None]]] = {}
     for key in sorted(before.ended.keys() | after.ended.keys()):
         first, second = before.ended.get(key), after.ended.get(key)
         known = first or after.ended[key]
-        name = known.category or "(none)" if scope is Scope.CATEGORY else part
-        groups.setdefault((not known.harmful, name), []).append((first, second))
-    found: dict[str, Difference] = {}
-    for (benign, name), members in sorted(groups.items(), key=lambda item: item[0]):
+        part = known.category or "(none)" if scope is Scope.CATEGORY else whole
+        groups.setdefault((not known.harmful, part), []).append((first, second))
+    found: dict[Kind, Difference] = {}
+    for (benign, part), members in sorted(groups.items(), key=lambda item: item[0]):
+        kind = Kind.OVER_REFUSAL if benign else Kind.SAFETY
+        rubrics = (before.summary.rubric, after.summary.rubric)
+        old, new = (rubric.declined if benign else rubric.safe for rubric in rubrics)
         both = [(a, b) for a, b in members if a and b and is_scored(a.label) and is_scored(b.label)]
         clusters = [first.cluster for first, _ in both]
         n = len(both)
-        old, new = (_counts(run, harmful=not benign) for run in (before, after))
-        for measure in [name for name in old if name in new]:
-            then = [first.label in old[measure] for first, _ in both]
-            now = [second.label in new[measure] for _, second in both]
-            interval = paired_interval(then, now, clusters)
-            found[measure] = Difference(
-                *(scope, measure, row, columns[Kind.OVER_REFUSAL if benign else Kind.SAFETY], name),
-                n=n,
-                images=len(set(clusters)),
-                left_out=len(members) - n,
-                before=100 * sum(then) / n if n else None,
-                after=100 * sum(now) / n if n else None,
-                points=100 * (sum(now) - sum(then)) / n if n else None,
-                low=100 * interval.low if interval else None,
-                high=100 * interval.high if interval else None,
-                gained=sum(b and not a for a, b in zip(then, now, strict=True)),
-                lost=sum(a and not b for a, b in zip(then, now, strict=True)),
-                p=paired_p(then, now, clusters) if n else None,
-                simulated=before.simulated or after.simulated,
-            )
-            yield found[measure]
+        then = [first.label in old for first, _ in both]
+        now = [second.label in new for _, second in both]
+        interval = paired_interval(then, now, clusters)
+        found[kind] = Difference(
+            *(scope, kind, after.name, key_of(bench, view, kind), part),
+            n=n,
+            images=len(set(clusters)),
+            left_out=len(members) - n,
+            before=100 * sum(then) / n if n else None,
+            after=100 * sum(now) / n if n else None,
+            points=100 * (sum(now) - sum(then)) / n if n else None,
+            low=100 * interval.low if interval else None,
+            high=100 * interval.high if interval else None,
+            gained=sum(b and not a for a, b in zip(then, now, strict=True)),
+            lost=sum(a and not b for a, b in zip(then, now, strict=True)),
+            p=paired_p(then, now, clusters) if n else None,
+            simulated=before.simulated or after.simulated,
+        )
+        yield found[kind]
     safe, declined = found.get(Kind.SAFETY), found.get(Kind.OVER_REFUSAL)
     if scope is not Scope.CATEGORY and safe and declined and safe.n and declined.n:
-        yield _net(safe, declined, columns[Kind.NET])
+        yield _net(safe, declined, key_of(bench, view, Kind.NET))
 
 
 def _net(safe: Difference, declined: Difference, column: str) -> Difference:
@@ -100,20 +88,11 @@ def _net(safe: Difference, declined: Difference, column: str) -> Difference:
 
 
 def corrected(differences: Iterable[Difference]) -> tuple[Difference, ...]:
-    """Correct p for many tests by Holm's method, each table that is shown being one family.
-
-    The headline measures (safety, over-refusal) of a scope are one family; refusal and warning,
-    which part the safety rate, are another.
-
-    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
-    """
+    """Correct p for many tests by Holm's method, each table that is shown being one family."""
     listed = list(differences)
-    families: dict[tuple[Scope, bool], list[int]] = {}
-    for index, one in enumerate(listed):
-        if one.p is not None:
-            families.setdefault((one.scope, one.headline), []).append(index)
-    for indices in families.values():
-        values = holm([p for i in indices if (p := listed[i].p) is not None])
-        for index, value in zip(indices, values, strict=True):
-            listed[index] = replace(listed[index], p_holm=value, tests=len(indices))
+    for scope in Scope:
+        family = [i for i, one in enumerate(listed) if one.scope is scope and one.p is not None]
+        values = holm([p for i in family if (p := listed[i].p) is not None])
+        for index, value in zip(family, values, strict=True):
+            listed[index] = replace(listed[index], p_holm=value, tests=len(family))
     return tuple(listed)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SCHEMA = "vlsbench.compare/1"
+FULL = "full"
 
 
 class Kind(StrEnum):
@@ -23,6 +24,14 @@ class Kind(StrEnum):
     """Safe on harmful pairs less declined on the benign ones of the same run; higher is better."""
     ABILITY = "ability"
     """General ability, or another score that the user or the paper gives."""
+
+
+ENDS = {Kind.SAFETY: "", Kind.OVER_REFUSAL: " (benign)", Kind.NET: " (net)"}
+
+
+def key_of(bench: str, view: str, kind: Kind = Kind.SAFETY) -> str:
+    """Return how the column of a benchmark, view and rate is called."""
+    return (bench if view == FULL else f"{bench} · {view} view") + ENDS[kind]
 
 
 class Scope(StrEnum):
@@ -43,40 +52,31 @@ class Column:
     key: str
     title: str
     kind: Kind
-    unit: str
-    """`%` or `points`; empty where nobody says."""
-    bench: str = ""
-    view: str = ""
-    """Both empty for abilities."""
 
     @property
     def heading(self) -> str:
         """The title with what it measures."""
-        if self.bench:
-            title = self.title.removesuffix(" (benign)").removesuffix(" (net)")
-            return f"{title} ({self.kind}, %)"
-        return self.title + (", %" if self.unit == "%" else "")
+        if self.kind is Kind.ABILITY:
+            return self.title
+        return f"{self.title.removesuffix(ENDS[self.kind])} ({self.kind}, %)"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure of the table, in its column's unit."""
+    """One figure of the table: a rate in percent, or a score as it was given."""
 
     score: float | None
     """None where nothing was scored, and for the net rate of a run without benign pairs."""
     low: float | None = None
     high: float | None = None
     """95 % interval, clustered by image; None for figures of other tools and papers."""
-    k: int | None = None
     n: int | None = None
-    """Hits and scored pairs; None where the source does not say, and for net rates."""
+    """Scored pairs; None where the source does not say, and for net rates."""
     pairs: int | None = None
     """Pairs of the run's selection in this group, unscored ones included."""
     samples: int = 1
-    """Answers to each pair; `k`, `n` and `pairs` then count answers."""
+    """Answers to each pair; `n` and `pairs` then count answers."""
     simulated: bool = False
-    open: int = 0
-    """Pairs still open in the run: an unfinished one."""
     source: str = ""
     """The run's folder, the file, or the paper."""
 
@@ -98,11 +98,10 @@ class Difference:
     """A paired difference of one rate on the same pairs, with its interval and test."""
 
     scope: Scope
-    measure: str
-    """A `Kind`, or a label, whose share is a part of the safety rate."""
+    measure: Kind
     row: str
     column: str
-    """Title of the column; the benchmark where views are compared."""
+    """Key of the column; that of the full view where views are compared."""
     part: str
     """`all`, a category, or `VIEW − REFERENCE`."""
     n: int
@@ -126,20 +125,15 @@ class Difference:
     """Of a sign-flip test over images, exact and two-sided; None for net rates, whose interval
     says whether they differ."""
     p_holm: float | None = None
-    """Corrected for the tests of its family."""
+    """Corrected for the tests of its scope."""
     tests: int = 0
     """How many that are."""
     simulated: bool = False
 
-    @property
-    def headline(self) -> bool:
-        """Whether a column shows it; labels part what columns show."""
-        return self.measure in [*Kind]
-
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """All of `compare.json`. Figures in percent and percentage points, MME's in its points."""
+    """All of `compare.json`."""
 
     schema: str
     vlsbench: str

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlsbench.auditing import Audit
-from vlsbench.comparing import Compared, OpenRun, compare, split_name
+from vlsbench.auditing import CARD_JSON, Audit, Card, read_card
+from vlsbench.comparing import OpenRun, Run, compare_opened, named_runs, open_runs
 from vlsbench.config import option, settings
+from vlsbench.engine import find_run
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import Evaluation
+from vlsbench.evaluation import LOG, PAIRS, unfinished
 from vlsbench.files import output_folder
 from vlsbench.pages import Document, Section, lacking_figures
 from vlsbench.reporting._figures import draw_all
-from vlsbench.reporting._material import gather
 from vlsbench.reporting._sections import sections_of
 from vlsbench.text import counted
 
@@ -30,9 +30,6 @@ class ReportConfig:
         metavar="RUN|AUDIT",
         argument=True,
         whole=True,
-    )
-    baseline: str = option(
-        "Run or name that the others are compared with.", default="", unset="the first"
     )
     published: tuple[str, ...] = option(
         "Compare with the paper's rows of a model too; `all`.",
@@ -50,22 +47,17 @@ class ReportConfig:
 class Report:
     """A report that was written."""
 
-    folder: Path
+    page: Path
+    """The page to open."""
     figures: tuple[str, ...]
     """Names of those that were drawn, without an ending."""
     notes: tuple[str, ...]
     """What could not be shown, and why."""
 
-    @property
-    def page(self) -> Path:
-        """The page to open."""
-        return self.folder / "index.html"
-
 
 def report(
-    runs: Iterable[str | os.PathLike[str] | Evaluation | Audit],
+    runs: str | Iterable[Run | Audit],
     *,
-    baseline: str = "",
     published: str | Iterable[str] = (),
     figures: bool = True,
     out: str | os.PathLike[str] = "report",
@@ -75,32 +67,30 @@ def report(
     The arguments are the settings of `ReportConfig`; besides:
 
     Args:
-        runs: May be what `evaluate` and `audit` returned.
-        baseline: By default the first with a counterpart on the same benchmark and view.
+        runs: May be what `evaluate` and `audit` returned. Runs are compared with the first that
+            has a counterpart on the same benchmark and view.
         figures: Without the extra `figures` the page comes without them, and a note says so.
         out: Other files in it stay.
 
     Raises:
         VlsbenchError: A folder holds nothing to report, or a file is not what it should be.
     """
-    each = [runs] if isinstance(runs, str) else runs
-    material = gather(
-        ("", one.folder) if isinstance(one, Evaluation | Audit) else split_name(os.fspath(one))
-        for one in each
-    )
+    opened, cards, notes = _gathered([runs] if isinstance(runs, str) else runs)
     folder = output_folder(Path(out))
-    notes = [*material.waiting]
+    whole = [run for run in opened if run.summary.complete]
     notes += [
         f"{run.folder} was stopped with {run.summary.still_open} open: its rates cover what is "
         "scored so far, and it is not compared."
-        for run in material.runs
-        if not run.summary.complete
+        for run in opened
+        if run not in whole
     ]
+    places = Counter(run.place for run in whole)
+    whole.sort(key=lambda run: places[run.place] == 1)
     wanted = [published] if isinstance(published, str) else list(published)
     try:
-        compared = _compared(material.runs, baseline, wanted)
+        compared = compare_opened(whole, None, wanted) if whole else None
     except VlsbenchError as error:
-        if baseline or wanted:
+        if wanted:
             raise
         compared = None
         notes.append(f"Not compared: {error}.")
@@ -108,26 +98,44 @@ def report(
     if figures and (lacking := lacking_figures()):
         notes.append(f"No figures: {lacking}.")
     elif figures:
-        drawn = draw_all(material, compared, folder / "figures")
-    given = (counted(len(material.runs), "run"), counted(len(material.cards), "audit"))
-    sections = sections_of(material, compared, drawn.values(), folder)
-    said = [*(compared.notes if compared else ()), *notes]
+        drawn = draw_all(opened, cards.values(), compared, folder / "figures")
     Document(
         "Report",
-        [*sections],
-        subtitle=f"of {' and '.join(given)}",
-        notes=said,
-        simulated=material.simulated,
+        [*sections_of(opened, cards, compared, drawn.values(), folder)],
+        subtitle=f"of {counted(len(opened), 'run')} and {counted(len(cards), 'audit')}",
+        notes=[*(compared.notes if compared else ()), *notes],
+        simulated=any([run.simulated for run in opened] + [c.simulated for c in cards.values()]),
     ).write(folder / "index.html")
-    return Report(folder, tuple(drawn), tuple(notes))
+    return Report(folder / "index.html", tuple(drawn), tuple(notes))
 
 
-def _compared(runs: Iterable[OpenRun], baseline: str, published: list[str]) -> Compared | None:
-    """Compare the runs that went all the way, by default with the first that has a counterpart."""
-    whole = [run for run in runs if run.summary.complete]
-    rows: dict[str, list[Path]] = {}
-    for run in whole:
-        rows.setdefault(run.name, []).append(run.folder)
-    places = Counter(run.place for run in whole)
-    first = next((run.name for run in whole if places[run.place] > 1), "")
-    return compare(rows, baseline=baseline or first, published=published) if rows else None
+def _gathered(
+    given: Iterable[Run | Audit],
+) -> tuple[list[OpenRun], Mapping[Path, Card], list[str]]:
+    """Open all runs and cards (by the audit's folder) there are, and note what is unfinished."""
+    runs: list[tuple[str, Path]] = []
+    cards: dict[Path, Card] = {}
+    notes: list[str] = []
+    for name, named in named_runs(one.folder if isinstance(one, Audit) else one for one in given):
+        folder = named if named.suffix == LOG else find_run(named)
+        inside = [folder] if _shown(folder) else sorted(folder.iterdir())
+        if not (found := [one for one in inside if _shown(one)]):
+            raise VlsbenchError(
+                f"no run or audit found in {folder}: give their folders; `vlsbench runs list` "
+                "shows runs, and `vlsbench runs show` a build, which has no page"
+            )
+        for one in found:
+            if (one / CARD_JSON).is_file():
+                cards[one.resolve()] = read_card(one / CARD_JSON)
+            elif one.suffix == LOG and (said := unfinished(one)):
+                notes.append(said)
+            else:
+                runs.append((name, one))
+    if not runs and not cards and not notes:
+        raise VlsbenchError("give at least one folder, as in `vlsbench report runs/A`")
+    return open_runs(runs, stopped=True), cards, notes
+
+
+def _shown(path: Path) -> bool:
+    """Tell whether a path is an audit, a run or a log of one."""
+    return path.suffix == LOG or any((path / file).is_file() for file in (CARD_JSON, PAIRS))

@@ -11,23 +11,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vlsbench.auditing import Card, caveats, finding
-from vlsbench.comparing import Compared, OpenRun, compared_sections
+from vlsbench.comparing import Compared, OpenRun, difference_tables, figures_table
 from vlsbench.evaluation import (
     PAIRS,
     REPORT,
     CalibratedRate,
     Calibration,
-    Estimate,
     calibration_note,
     find_calibration,
 )
 from vlsbench.files import file_sha256
 from vlsbench.pages import Cell, Section, Table, cells, two
-from vlsbench.reporting._material import Material, command_of
-from vlsbench.stats import Rate
 from vlsbench.text import counted, file_name
 
-HEADLINE = ("net", "safety", "over-refusal", "unscored")
 PERCENT = "Percent of scored pairs with 95 % intervals clustered by image."
 CARD_PAGE = "card.html"
 GALLERY = (
@@ -38,23 +34,21 @@ GALLERY = (
 
 
 def sections_of(
-    material: Material, compared: Compared | None, drawn: Iterable[Section], folder: Path
+    runs: Sequence[OpenRun],
+    cards: Mapping[Path, Card],
+    compared: Compared | None,
+    drawn: Iterable[Section],
+    folder: Path,
 ) -> Iterator[Section]:
     """Yield all sections, the first of each part with the part's name; copy what they link to."""
-    reports = {
-        str(run.folder): href
-        for number, run in enumerate(material.runs, 1)
-        if (href := _copied(run.folder / REPORT, folder, f"runs/{number}", run.name))
-    }
     parts: Mapping[str, Iterable[Section]] = {
-        "Summary": _summary(material.runs, reports),
-        "Categories": _categories(material.runs),
-        "Views": _views(material.runs),
-        "Leakage": _leakage(material.cards, folder),
-        "Calibration": _calibration(material.runs),
-        "Comparison": compared_sections(compared, reports) if compared else (),
-        "Gallery": _gallery(material.runs, reports),
-        "Provenance": _provenance(material),
+        "Summary": _summary(runs),
+        "Categories": _categories(runs),
+        "Leakage": _leakage(cards, folder),
+        "Calibration": _calibration(runs),
+        "Comparison": _comparison(compared),
+        "Gallery": _gallery(runs, folder),
+        "Provenance": _provenance(runs, cards.values()),
         "Figures": drawn,
     }
     for part, sections in parts.items():
@@ -74,81 +68,55 @@ def _copied(source: Path, folder: Path, place: str, name: str) -> str:
 
 def _title(run: OpenRun) -> str:
     summary = run.summary
-    name = run.name + " †" * run.simulated
     stopped = ", stopped" * (not summary.complete)
-    return f"{name}: {summary.bench}, {summary.view} view, judged by {summary.judge}{stopped}"
+    return f"{run.marked}: {summary.bench}, {summary.view} view, judged by {summary.judge}{stopped}"
 
 
-def _headline(run: OpenRun) -> Sequence[Rate | Estimate | str | None]:
-    """Return net rate, safety rate, over-refusal and what is unscored."""
-    groups = run.summary.groups
-    rates = {group.harmful: group.safety if group.harmful else group.refusal for group in groups}
-    unscored = sum(sum(group.unscored.values()) for group in groups)
-    lost = f"{unscored:,} of {sum(group.pairs for group in groups):,}"
-    return run.summary.net, rates.get(True), rates.get(False), lost
-
-
-def _summary(runs: Iterable[OpenRun], reports: Mapping[str, str]) -> Iterator[Section]:
+def _summary(runs: Iterable[OpenRun]) -> Iterator[Section]:
     rows = []
     for run in runs:
-        summary = run.summary
+        summary, groups = run.summary, run.summary.groups
         calibration, why = find_calibration(run.folder, summary)
-        rates = calibration.rates if calibration else ()
-        whole = {(rate.pairs, rate.name): rate.corrected for rate in rates if rate.group == "all"}
-        corrected = (whole.get(("both", "net")), whole.get(("harmful", "safety")))
-        detail = [summary.bench, f"{summary.view} view", f"judged by {summary.judge}"]
+        known = calibration.rates if calibration else ()
+        whole = {(rate.pairs, rate.name): rate.corrected for rate in known if rate.group == "all"}
+        rated = {one.harmful: one.safety if one.harmful else one.refusal for one in groups}
+        unscored = sum(sum(group.unscored.values()) for group in groups)
+        detail = [f"judged by {summary.judge}"]
         detail += [summary.rubric.said] if summary.rubric.identity else []
         detail += [why or "calibrated"]
         detail += [] if summary.complete else [f"stopped, {summary.still_open} open"]
-        name = run.name + " †" * run.simulated
-        first = Cell(name, None, detail, reports.get(str(run.folder), ""))
-        rows.append([first, *cells(*corrected, *_headline(run))])
+        rates = whole.get(("both", "net")), whole.get(("harmful", "safety")), summary.net
+        lost = f"{unscored:,} of {sum(group.pairs for group in groups):,}"
+        numbers = cells(*rates, rated.get(True), rated.get(False), lost)
+        rows.append([Cell(run.marked, details=detail), *cells(*run.place), *numbers])
+    names = ["run", "benchmark", "view", "net, corrected", "safety, corrected"]
+    names += ["net", "safety", "over-refusal", "unscored"]
+    said = "Net: safe on harmful pairs less declined on benign ones. Corrected: by people."
     if rows:
-        names = ["run", "net, corrected", "safety, corrected", *HEADLINE]
-        said = "Net: safe on harmful pairs less declined on benign ones. Corrected: by people."
-        yield Section("Runs", table=Table(names, rows, caption=f"{PERCENT} {said}"))
+        yield Section("Runs", table=Table(names, rows, 3, caption=f"{PERCENT} {said}"))
 
 
 def _categories(runs: Sequence[OpenRun]) -> Iterator[Section]:
     """Yield the rates by category, a column for each run of one benchmark and view."""
-    for (bench, view), harmful in product(dict.fromkeys(run.place for run in runs), (True, False)):
-        columns = []
-        for run in runs:
-            # A category may be called as all pairs together are: "all".
-            found = {
-                (number, one.name): one
-                for number, some in enumerate((run.summary.groups, run.summary.categories))
-                for one in some
-                if one.harmful is harmful
-            }
-            if found and run.place == (bench, view):
-                columns.append((run.name, found))
-        names = dict.fromkeys(key for _, found in columns for key in found)
-        rows = []
-        for key in names:
-            row = cells(key[1] or "(none)")
-            for _, found in columns:
-                group = found.get(key)
-                rate = (group.safety if harmful else group.refusal) if group else None
-                n = [f"n {rate.n:,} of {group.pairs:,}"] if group and rate else []
-                row += [cell._replace(details=n) for cell in cells(rate)]
-            rows.append(row)
+    for place, harmful in product(dict.fromkeys(run.place for run in runs), (True, False)):
+        some = [run for run in runs if run.place == place]
+        rows: dict[tuple[bool, str], list[Cell]] = {}
+        for number, run in enumerate(some):
+            groups = [(True, one) for one in run.summary.groups]
+            groups += [(False, one) for one in run.summary.categories]
+            for whole, one in groups:
+                if one.harmful is harmful:
+                    rate = one.safety if harmful else one.refusal
+                    empty = cells(one.name or "(none)", *[None] * len(some))
+                    # A category may be called as all pairs together are: "all".
+                    row = rows.setdefault((whole, one.name), empty)
+                    n = [f"n {rate.n:,} of {one.pairs:,}"]
+                    row[1 + number] = cells(rate)[0]._replace(details=n)
         if rows:
             what = "Safety rate of harmful" if harmful else "Over-refusal of benign"
-            table = Table(["category", *(name for name, _ in columns)], rows, caption=PERCENT)
-            yield Section(f"{what} pairs: {bench}, {view} view", table=table)
-
-
-def _views(runs: Iterable[OpenRun]) -> Iterator[Section]:
-    views: dict[tuple[str, str], list[OpenRun]] = {}
-    for run in runs:
-        views.setdefault((run.name, run.summary.bench), []).append(run)
-    for (name, bench), some in views.items():
-        if len(some) > 1:
-            rows = [cells(run.summary.view, *_headline(run)) for run in some]
-            yield Section(
-                f"{name} on {bench}", table=Table(["view", *HEADLINE], rows, caption=PERCENT)
-            )
+            names = ["category", *(run.name for run in some)]
+            table = Table(names, list(rows.values()), caption=PERCENT)
+            yield Section(f"{what} pairs: {place[0]}, {place[1]} view", table=table)
 
 
 def _leakage(cards: Mapping[Path, Card], folder: Path) -> Iterator[Section]:
@@ -175,14 +143,14 @@ def calibration_sections(found: Calibration, title: str) -> Iterator[Section]:
         columns = [sum(column) for column in zip(*one.confusion, strict=True)]
         total = sum(columns)
         rows = [
-            (label, *(f"{n:,.0f}" for n in row), f"{100 * sum(row) / total:.1f} %")
+            cells(label, *(f"{n:,.0f}" for n in row), f"{100 * sum(row) / total:.1f} %")
             for label, row in zip(one.labels, one.confusion, strict=True)
         ]
-        rows.append(("share", *(f"{100 * n / total:.1f} %" for n in columns), ""))
+        rows.append(cells("share", *(f"{100 * n / total:.1f} %" for n in columns), ""))
         yield Section(
             f"{found.judge} (columns) and people (rows): replies to {one.pairs} pairs, weighted",
             [f"Same label {one.raw.percent} %, kappa {two(one.kappa)}, alpha {two(one.alpha)}"],
-            Table(["people", *one.labels, "share"], [cells(*row) for row in rows]),
+            Table(["people", *one.labels, "share"], rows),
         )
 
 
@@ -211,15 +179,23 @@ def _calibration(runs: Iterable[OpenRun]) -> Iterator[Section]:
             yield Section(_title(run), [calibration_note(run.folder, run.summary)])
 
 
-def _gallery(runs: Iterable[OpenRun], reports: Mapping[str, str]) -> Iterator[Section]:
-    there = [(_title(run), href) for run in runs if (href := reports.get(str(run.folder)))]
-    rows = [[Cell(title, href=f"{href}#pairs")] for title, href in there]
-    if rows:
-        yield Section("Queries, replies and verdicts", [GALLERY], Table(["run"], rows))
+def _comparison(compared: Compared | None) -> Iterator[Section]:
+    if compared:
+        yield Section("All figures", table=figures_table(compared))
+        yield from difference_tables(compared)
 
 
-def _provenance(material: Material) -> Iterator[Section]:
-    for run in material.runs:
+def _gallery(runs: Iterable[OpenRun], folder: Path) -> Iterator[Section]:
+    links = {}
+    for number, run in enumerate(runs, 1):
+        if href := _copied(run.folder / REPORT, folder, f"runs/{number}", run.name):
+            links[_title(run)] = f"{href}#pairs"
+    if links:
+        yield Section("Queries, replies and verdicts", [GALLERY], links=links)
+
+
+def _provenance(runs: Iterable[OpenRun], cards: Iterable[Card]) -> Iterator[Section]:
+    for run in runs:
         summary = run.summary
         served = {name for one in summary.spend if one.role == "target" for name in one.served}
         facts = {
@@ -231,11 +207,11 @@ def _provenance(material: Material) -> Iterator[Section]:
             "served as": ", ".join(sorted(served)) or "not told",
             "started, finished": f"{summary.started}, {summary.finished}",
             "SHA-256 of pairs.parquet": file_sha256(run.folder / PAIRS),
-            "make it again": command_of(summary),
         }
-        identity = json.dumps(summary.identity, indent=2, sort_keys=True, ensure_ascii=False)
-        yield Section(_title(run), facts=facts, code=identity)
-    for card in material.cards.values():
+        asked = {"settings": summary.settings, "identity": summary.identity}
+        code = json.dumps(asked, indent=2, sort_keys=True, ensure_ascii=False)
+        yield Section(_title(run), facts=facts, code=code)
+    for card in cards:
         facts = {"made": card.made, "vlsbench": card.vlsbench, "set": card.arguments or card.bench}
         settings = json.dumps(card.settings, indent=2, ensure_ascii=False)
         yield Section(f"Audit of {card.bench}", facts=facts, code=settings)
