@@ -38,7 +38,6 @@ from vlsbench.auditing.card import (
 from vlsbench.auditing.judged import Judged, JudgedPair, judged
 from vlsbench.auditing.overlap import OverlapPair, OverlapSummary
 from vlsbench.files import output_folder, whole_file, write_json, write_text
-from vlsbench.keywords import checked_keywords
 from vlsbench.pages import counted, framed
 from vlsbench.pairs import Bench
 from vlsbench.schemas import SchemaError
@@ -101,7 +100,6 @@ def _set_by(
     return decorate
 
 
-@checked_keywords(AuditSettings)
 @_set_by(AuditSettings)
 def audit(bench: Bench, settings: AuditSettings) -> Audit:
     """Measure how much of the images' risk the texts of a benchmark tell, on a leakage card.
@@ -125,7 +123,6 @@ def audit(bench: Bench, settings: AuditSettings) -> Audit:
     return run_audit(plan, _teller(settings))
 
 
-@checked_keywords(AuditSettings)
 @_set_by(AuditSettings)
 def leaderboard(
     benches: Iterable[Bench], settings: AuditSettings

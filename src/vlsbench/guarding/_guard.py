@@ -32,7 +32,6 @@ from vlsbench.guarding._figures import (
 )
 from vlsbench.guarding._page import guard_page
 from vlsbench.judge import Brought, Part, open_harm_judge
-from vlsbench.keywords import checked_keywords
 from vlsbench.models import Connections
 from vlsbench.pairs import Bench, PairSet, View, load
 from vlsbench.registry import is_simulated
@@ -90,7 +89,6 @@ def _twins(pairs: PairSet, sample: Sample) -> Iterator[PairSet]:
         yield PairSet(pairs.name, lambda: twins, source=pairs.source, root=pairs.root)
 
 
-@checked_keywords(GuardConfig)
 def plan_guard(
     bench: Bench,
     *,
