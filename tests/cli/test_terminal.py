@@ -64,13 +64,6 @@ def test_what_the_plan_said_is_not_said_again(tmp_path: Path) -> None:
     assert "no pair has an image" in again
 
 
-def test_long_names_leave_a_table_a_table(vlsbench: Command) -> None:
-    said = vlsbench("build", "lab", "--plan", "--limit", "4").stdout
-    assert "stage · role · model" in said
-    assert "draft · writer · lab/writer?leaks=0.85" in said
-    assert re.search(r"^ +4  \$0\.00$", said, re.MULTILINE)
-
-
 def test_categories_are_readable_where_rates_are_100(vlsbench: Command) -> None:
     for more in ((), ("--controls", "lab/benign"), ("--samples", "2", "--temperature", "1")):
         done = vlsbench(*EVAL, "lab/careful", *more)
@@ -79,10 +72,8 @@ def test_categories_are_readable_where_rates_are_100(vlsbench: Command) -> None:
         assert fits(done.stdout)
         for name in ("Bath time", "Dog's turn", "Standing on it", "Toddler play", "all"):
             assert re.search(rf"^{name}  +\d+ +\d", done.stdout, re.MULTILINE), name
-        assert re.search(r"^all +\d+ .* 100\.0 \[\d+, 100\]", done.stdout, re.MULTILINE)
-        # Nothing is unscored, so no column says so; the bounds say that they are rounded.
-        assert "unscored" not in done.stdout
-        assert "rounded outwards" in done.stdout
+        # Where the room is short, the interval stands below its figure.
+        assert re.search(r"^all +\d+ .* 100\.0 +\d+ *\n.* \[\d+\.\d, 100\.0\]", done.stdout, re.M)
         assert done.stdout.count("Percent of scored") == 1
 
 
@@ -94,7 +85,6 @@ def test_a_wide_terminal_keeps_the_decimals(
     done = vlsbench(*EVAL, "lab/careful")
 
     assert re.search(r"^all +20 .* 100\.0 \[86\.1, 100\.0\] +0", done.stdout, re.MULTILINE)
-    assert "rounded" not in done.stdout
 
 
 def test_long_names_stand_above_their_figures(vlsbench: Command, tmp_path: Path) -> None:
@@ -146,7 +136,7 @@ def test_a_run_is_listed_in_two_lines_and_found_by_its_name(vlsbench: Command) -
     assert len(names) == 2
     assert fits(listed)
     assert len(listed.splitlines()) <= 5 + 2 * 2
-    assert re.search(r" \d{4}-\d\d-\d\d ", listed)
+    assert re.search(r" \d{4}-\d\d-\d\d\b", listed)
     for name in names:
         assert vlsbench("runs", "show", name).returncode == 0
         assert vlsbench("runs", "verify", name).stdout.endswith("sound\n")
