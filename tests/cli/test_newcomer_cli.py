@@ -176,12 +176,11 @@ def test_the_hint_of_an_audit_runs_as_it_stands(vlsbench: Command, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     (hint,) = [line for line in done.stdout.splitlines() if "runs the rest" in line]
     typed = shlex.split(hint.split("…")[0])[1:]
-    assert typed[1:8] == [
-        *("set.jsonl", "--columns", "query=ask", "--transform"),
-        *("polite", "--plugin", "polite.py"),
-    ]
+    assert typed[1:6] == ["set.jsonl", "--columns", "query=ask", "--transform", "polite"]
     # All three pairs leak: the list itself is read, and nothing is left.
-    run = vlsbench(*typed, "--model", "lab/careful", "--judge", "offline", "--dry-run")
+    run = vlsbench(
+        *typed, "--plugin", "polite.py", "--model", "lab/careful", "--judge", "offline", "--dry-run"
+    )
     assert "no usable row" in run.stderr
 
 

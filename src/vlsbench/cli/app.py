@@ -151,15 +151,11 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted", EXIT_INTERRUPTED)
-    except Exception as error:
-        from vlsbench.registry import place_of
-
-        place = place_of(error, installed=False)
-        # A defect of ours is shown whole; what a disk says is no such.
-        if _debug or not (place or isinstance(error, OSError)):
+    except OSError as error:
+        # What a disk says; any other is a defect, which is shown whole.
+        if _debug:
             raise
-        where = f" ({place})" if place else ""
-        _fail(f"{type(error).__name__}: {error}{where}; --debug shows the trace", EXIT_ERROR)
+        _fail(f"{type(error).__name__}: {error}; --debug shows the trace", EXIT_ERROR)
 
 
 def _fail(said: str, code: int) -> None:

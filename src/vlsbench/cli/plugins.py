@@ -23,7 +23,6 @@ def plugins(as_json: AsJson = False) -> None:
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
     from vlsbench import registry
-    from vlsbench.judge import SHIPPED, read_rubric
 
     rows = [
         {
@@ -34,13 +33,6 @@ def plugins(as_json: AsJson = False) -> None:
             "simulated": entry.simulated,
         }
         for entry in registry.entries()
-    ]
-    rows += [
-        {
-            **{"kind": "rubric", "name": name, "origin": registry.OWN, "simulated": False},
-            "summary": read_rubric(name).title,
-        }
-        for name in SHIPPED
     ]
     if as_json:
         print_json({"entries": rows, "broken": registry.broken()})
