@@ -303,7 +303,7 @@ def test_a_run_given_twice_counts_once_and_two_of_one_name_are_refused(runs: Pat
 
 
 def test_published_rows_stand_beside_and_are_marked(runs: Path) -> None:
-    found = vlsbench.compare([runs / "leaky-blind"], published="llava 1.5 7b")
+    found = vlsbench.compare([runs / "leaky-blind"], published="llava-v1.5-7b")
     rows = {row.name: row for row in found.rows if row.published}
     assert rows["LLaVA-v1.5-7B"].cells["vlsbench"].score == 6.6
     assert rows["LLaVA-v1.5-7B + T-SFT"].cells["vlsbench"].score == 13.99

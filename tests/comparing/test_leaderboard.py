@@ -53,8 +53,6 @@ def test_the_better_model_stands_first_and_tied_ones_share_a_place(ranking: Rank
     assert ranking.ranked_by is RankedBy.NET
     assert ranking.rows[2].tied == ("lab/helpful",)
     assert not ranking.rows[0].tied
-    assert len(ranking.tests) == 6
-    assert all(test.p_holm >= test.p for test in ranking.tests)
 
 
 def test_a_folder_of_runs_is_ranked_as_its_runs_are(

@@ -7,7 +7,6 @@ from vlsbench.comparing._output import difference_tables as difference_tables
 from vlsbench.comparing._output import draw_compared as draw_compared
 from vlsbench.comparing._output import figures_table as figures_table
 from vlsbench.comparing._output import write_compared as write_compared
-from vlsbench.comparing._paired import corrected as corrected
 from vlsbench.comparing._ranking import LeaderboardConfig as LeaderboardConfig
 from vlsbench.comparing._ranking import RankedBy as RankedBy
 from vlsbench.comparing._ranking import Ranking as Ranking
@@ -23,3 +22,4 @@ from vlsbench.comparing._table import Compared as Compared
 from vlsbench.comparing._table import Difference as Difference
 from vlsbench.comparing._table import Kind as Kind
 from vlsbench.comparing._table import Scope as Scope
+from vlsbench.comparing._table import corrected as corrected

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from vlsbench import __version__
 from vlsbench.comparing._output import write_compared
-from vlsbench.comparing._paired import corrected, paired
 from vlsbench.comparing._runs import DIFFERING, OpenRun, Run, named_runs, open_runs
 from vlsbench.comparing._scores import ABILITIES, PAPER_NOTE, published_rows, read_abilities
 from vlsbench.comparing._table import (
@@ -22,7 +21,9 @@ from vlsbench.comparing._table import (
     Kind,
     Row,
     Scope,
+    corrected,
     key_of,
+    paired,
 )
 from vlsbench.config import option, settings
 from vlsbench.errors import VlsbenchError
@@ -93,7 +94,7 @@ def compare(
 
 
 def compare_opened(
-    runs: Sequence[OpenRun], ability: Path | None, published: Sequence[str]
+    runs: Sequence[OpenRun], ability: Path | None = None, published: Sequence[str] = ()
 ) -> Compared:
     """Compare runs, those of one name together, with the first of them; see `compare`."""
     baseline = runs[0].name

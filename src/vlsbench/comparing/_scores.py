@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -84,8 +83,7 @@ def published_rows(wanted: Sequence[str]) -> tuple[tuple[Column, ...], tuple[Row
     """Return the paper's rows of the models asked for, and the columns that they have.
 
     Args:
-        wanted: Models as the paper calls them, in any case, with or without the v of a version
-            (`llava-1.5-7b`), or `all`.
+        wanted: Models as the paper calls them, in any case, or `all`.
 
     Raises:
         VlsbenchError: The paper has no such model.
@@ -94,10 +92,11 @@ def published_rows(wanted: Sequence[str]) -> tuple[tuple[Column, ...], tuple[Row
     columns += [Column(key, title, Kind.ABILITY) for key, title in ABILITIES.items()]
     kept: dict[str, Row] = {}
     for name in wanted:
+        given = name.casefold()
         lines = [
             line
             for line in published_lines()
-            if name == "all" or _plain(name) in (_plain(line["model"]), _plain(line["row"]))
+            if given in ("all", line["model"].casefold(), line["row"].casefold())
         ]
         if not lines:
             models = ", ".join(dict.fromkeys(line["model"] for line in published_lines()))
@@ -108,8 +107,3 @@ def published_rows(wanted: Sequence[str]) -> tuple[tuple[Column, ...], tuple[Row
             kept[line["row"]] = Row(line["row"], cells, published=True)
     used = {key for row in kept.values() for key in row.cells}
     return tuple(column for column in columns if column.key in used), tuple(kept.values())
-
-
-def _plain(name: str) -> str:
-    """Make spellings of one model equal: `LLaVA-v1.5-7B`, `llava 1.5 7b`."""
-    return re.sub(r"[^a-z0-9+]", "", re.sub(r"[-_ ]v(?=\d)", "-", name.lower()))

@@ -6,19 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from vlsbench import __version__
 from vlsbench.pages._page import Bounded, within, write_page
 from vlsbench.stats import Rate
-
-
-class Difference(Bounded, Protocol):
-    """A difference of two shares, with its 95 % interval."""
-
-    @property
-    def value(self) -> float | None:
-        """In [-1, 1]; None where it is unknown."""
 
 
 class Cell(NamedTuple):
@@ -32,13 +24,14 @@ class Cell(NamedTuple):
     href: str = ""
 
 
-def cells(*values: Rate | Difference | str | int | None) -> list[Cell]:
+def cells(*values: Rate | Bounded | str | int | None) -> list[Cell]:
     """Write words, counts, and shares or differences with their intervals; a dash for None."""
     found = []
     for value in values:
-        if value is None or isinstance(value, str | int):
-            text = "–" if value is None else value if isinstance(value, str) else f"{value:,}"
-            found.append(Cell(text))
+        if value is None or isinstance(value, str):
+            found.append(Cell("–" if value is None else value))
+        elif isinstance(value, int):
+            found.append(Cell(f"{value:,}", value))
         else:
             share = value.rate if isinstance(value, Rate) else value.value
             found.append(Cell(within(share, value.low, value.high), share))

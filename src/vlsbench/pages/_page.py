@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from markupsafe import Markup, escape
 
 from vlsbench.files import whole_file
+from vlsbench.stats import Rate
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
@@ -68,18 +69,17 @@ def two(value: float | None) -> str:
 
 
 class Bounded(Protocol):
-    """A share, or a difference of two, with its 95 % interval."""
+    """A share, or a difference of two, with its 95 % interval; None where it is unknown."""
 
     @property
-    def low(self) -> float | None:
-        """The lower bound."""
-
+    def value(self) -> float | None: ...
     @property
-    def high(self) -> float | None:
-        """The upper bound."""
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
 
 
-def interval(share: Bounded) -> str:
+def interval(share: Rate | Bounded) -> str:
     """Write the bounds of a share's 95 % interval, in percent."""
     if share.low is None or share.high is None:
         return ""

@@ -31,12 +31,6 @@ class ReportConfig:
         argument=True,
         whole=True,
     )
-    published: tuple[str, ...] = option(
-        "Compare with the paper's rows of a model too; `all`.",
-        default=(),
-        metavar="MODEL",
-        whole=True,
-    )
     figures: bool = option("Draw figures for print (extra `figures`).", default=True)
     out: Path = option(
         "Write the pages into this folder.", default=Path("report"), flags=("--out", "-o")
@@ -58,7 +52,6 @@ class Report:
 def report(
     runs: str | Iterable[Run | Audit],
     *,
-    published: str | Iterable[str] = (),
     figures: bool = True,
     out: str | os.PathLike[str] = "report",
 ) -> Report:
@@ -86,12 +79,9 @@ def report(
     ]
     places = Counter(run.place for run in whole)
     whole.sort(key=lambda run: places[run.place] == 1)
-    wanted = [published] if isinstance(published, str) else list(published)
     try:
-        compared = compare_opened(whole, None, wanted) if whole else None
+        compared = compare_opened(whole) if whole else None
     except VlsbenchError as error:
-        if wanted:
-            raise
         compared = None
         notes.append(f"Not compared: {error}.")
     drawn: dict[str, Section] = {}
