@@ -236,11 +236,8 @@ def entries(kind: Kind | None = None) -> list[Entry]:
         _load_shipped(one)
     _load_entry_points()
 
-    def place(entry: Entry) -> tuple[int, bool]:
-        ships = entry.target.__module__.startswith(_SHIPPED.get(entry.kind, OWN))
-        return kinds.index(entry.kind), not ships
-
-    return sorted((entry for entry in _entries.values() if entry.kind in kinds), key=place)
+    found = [entry for entry in _entries.values() if entry.kind in kinds]
+    return sorted(found, key=lambda one: (kinds.index(one.kind), one.origin != OWN))
 
 
 def is_simulated(name: str) -> bool:

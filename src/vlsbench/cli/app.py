@@ -48,36 +48,7 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
-        if {"-h", "--help"} & {*args}:
-            _whole_names()
         return name, _load(name) if name in COMMANDS else command, rest
-
-
-FITS = 30
-"""Characters of an option's names that stand on one line of the help."""
-
-
-def _whole_names() -> None:
-    """Have typer print an option's names in one column, never cut, and its type above its help.
-
-    Its own table shrinks all six columns alike, and leaves `--gradient-accum…` of a name.
-    """
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-    from typer import rich_utils
-
-    class Options(Table):
-        def add_row(self, *cells: Any, **style: Any) -> None:
-            *names, said = cells
-            if len(names) > 1 and str(kind := names.pop()) not in ("", "<bool>"):
-                said = Group(kind, said)
-            parts = [Text.assemble(name) for name in names if str(name)]
-            joint = Text(" " if sum(map(len, parts)) < FITS else "\n")
-            super().add_row(joint.join(parts), said, **style)
-            self.columns[0].no_wrap = True
-
-    rich_utils.Table = Options  # type: ignore[attr-defined]
 
 
 def _load(name: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from vlsbench import __version__
 from vlsbench.comparing._output import write_compared
 from vlsbench.comparing._runs import DIFFERING, OpenRun, Run, named_runs, open_runs
-from vlsbench.comparing._scores import ABILITIES, PAPER_NOTE, published_rows, read_abilities
+from vlsbench.comparing._scores import PAPER_NOTE, published_rows, read_abilities
 from vlsbench.comparing._table import (
     FULL,
     SCHEMA,
@@ -114,16 +114,13 @@ def compare_opened(
     known: dict[str, Column] = {}
     for column in (*columns, *paper_columns, *measures):
         known.setdefault(column.key, column)
-    # Rates, then the paper's measures in its order, then others.
-    papers = [*(column.key for column in known.values() if column.kind is not Kind.ABILITY)]
-    papers += ABILITIES
-    order = sorted(known, key=lambda key: papers.index(key) if key in papers else len(papers))
+    kinds = list(Kind)
     return Compared(
         schema=SCHEMA,
         vlsbench=__version__,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         baseline=baseline,
-        columns=tuple(known[key] for key in order),
+        columns=tuple(sorted(known.values(), key=lambda one: kinds.index(one.kind))),
         rows=(*(Row(name, cells[name], baseline=name == baseline) for name in cells), *paper_rows),
         differences=corrected(differences),
         simulated=any(run.simulated for run in runs),
@@ -157,8 +154,7 @@ def _figures(runs: Iterable[OpenRun]) -> tuple[list[Column], dict[str, dict[str,
                 simulated=run.simulated,
                 source=str(run.folder),
             )
-    kinds = list(Kind)
-    return sorted(columns.values(), key=lambda column: kinds.index(column.kind)), cells
+    return list(columns.values()), cells
 
 
 def _differences(runs: Sequence[OpenRun], baseline: str) -> Iterator[Difference]:
@@ -198,12 +194,9 @@ def _notes(runs: Sequence[OpenRun], baseline: str) -> Iterator[str]:
                 f"{run.name} and {baseline} on {place} differ in more than the model: "
                 f"{', '.join(f'{what} ({told})' for what, told in how.items())}."
             )
-        rubric = run.summary.rubric
-        for note in (
-            rubric.said if rubric.identity else "",
-            calibration_note(run.folder, run.summary),
-        ):
+        notes = [calibration_note(run.folder, run.summary)]
+        notes += [run.summary.rubric.said] if run.summary.rubric.identity else []
+        for note in notes:
             said.setdefault(note, []).append(f"{run.name} on {place}")
     for note, which in said.items():
-        if note:
-            yield note if len(which) == len(runs) else f"{', '.join(which)}: {note}"
+        yield note if len(which) == len(runs) else f"{', '.join(which)}: {note}"

@@ -70,9 +70,7 @@ class OpenRun:
             value = f"{summary.rubric.name} ({summary.rubric.digest[:8]})"
         elif part == "data":
             sets = summary.settings.get("bench") or summary.bench
-            limit = summary.identity.get("limit")
-            sample = f" --limit {limit}" if limit else ""
-            value = f"{sets}{sample} ({summary.pairs:,} pairs, digest {value})"
+            value = f"{sets} ({summary.pairs:,} pairs, digest {value})"
         return label(value, 120)
 
     def differing(self, other: OpenRun, parts: Mapping[str, str]) -> dict[str, str]:
@@ -91,28 +89,23 @@ class OpenRun:
         return {what: "; ".join(said) for what, said in found.items()}
 
 
-def split_name(text: str) -> Named:
-    """Split `NAME=PATH`; a path that exists is never split."""
-    name, equals, path = text.partition("=")
-    if not equals or os.path.lexists(text):
-        return "", Path(text)
-    if not name.strip() or not path:
-        raise VlsbenchError(f"{text!r} must be PATH or NAME=PATH, as in 'T-SFT=runs/A'")
-    return name.strip(), Path(path)
-
-
 def named_runs(runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]]) -> list[Named]:
-    """Return the folders of runs with the names of their rows, empty where none was given."""
-    if not isinstance(runs, Mapping):
-        return [
-            ("", run.folder) if isinstance(run, Evaluation) else split_name(os.fspath(run))
-            for run in runs
-        ]
-    return [
-        (name, run.folder if isinstance(run, Evaluation) else Path(run))
-        for name, some in runs.items()
-        for run in ([some] if isinstance(some, (str, os.PathLike, Evaluation)) else some)
-    ]
+    """Return the folders of runs with the names of their rows, empty where none was given.
+
+    A text may be `NAME=PATH`; a path that exists is never split.
+    """
+    found: list[Named] = []
+    for name, some in runs.items() if isinstance(runs, Mapping) else [("", [*runs])]:
+        for run in [some] if isinstance(some, (str, os.PathLike, Evaluation)) else some:
+            text = os.fspath(run.folder if isinstance(run, Evaluation) else run)
+            own, equals, path = text.partition("=")
+            if name or not equals or os.path.lexists(text):
+                found.append((name, Path(text)))
+            elif own.strip() and path:
+                found.append((own.strip(), Path(path)))
+            else:
+                raise VlsbenchError(f"{text!r} must be PATH or NAME=PATH, as in 'T-SFT=runs/A'")
+    return found
 
 
 def _runs_in(folder: Path) -> list[Path]:
