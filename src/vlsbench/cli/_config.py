@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from typer.core import TyperGroup
 
 from vlsbench import registry
 from vlsbench.config import NONE, Setting, resolve, settings_of, to_toml
@@ -184,3 +185,21 @@ def _given(setting: Setting, value: Any) -> Any:
         return (value[0] if single and len(value) == 1 else value) if value else None
     parts = [part for one in value for part in one.split(",") if part]
     return parts or None
+
+
+def default_command(command: str) -> type[TyperGroup]:
+    """Return a group that takes whatever begins with no command's name for arguments of one."""
+
+    class Defaulting(TyperGroup):
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            first = self.commands[command]
+            about = typer.Context(first, parent=ctx.parent, info_name=ctx.info_name)
+            first.format_help(about, formatter)
+            super().format_help(ctx, formatter)
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+                args = [command, *args]
+            return super().parse_args(ctx, args)
+
+    return Defaulting

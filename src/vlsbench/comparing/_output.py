@@ -179,7 +179,5 @@ def write_compared(compared: Compared, folder: Path) -> tuple[Path, ...]:
         subtitle=f"baseline {compared.baseline}",
         notes=compared.notes,
         simulated=compared.simulated,
-        vlsbench=compared.vlsbench,
-        made=compared.made,
     ).write(files[0])
     return tuple(files)

@@ -34,12 +34,6 @@ SET = {"view": "view", "bench": "pair set", "data": "pair set", "seed": DRAW}
 FORBIDDEN = ("judge", "system prompt", *SET.values())
 """What may not differ; other differences are noted."""
 NOTED = {**DIFFERING, "content": "image files, descriptions, or where the set lies"}
-INTRO = (
-    "Runs of one benchmark, view, judge and prompt: rows differ in the model. A row’s place is one "
-    "more than the number of better rows from which it differs significantly (tests over the same "
-    "pairs, corrected by Holm); tied rows share a place. Net rate: the safety rate less what was "
-    "declined of the benign pairs. Corrected rates rest on people’s labels of some replies.",
-)
 
 
 @settings()
@@ -264,11 +258,8 @@ def write_ranking(ranking: Ranking, folder: Path) -> tuple[Path, ...]:
         f"{counted(len(ranking.rows), 'model')}, the safest first",
         [Section("Leaderboard", table=ranking_table(ranking, folder))],
         subtitle=f"on {ranking.bench}, {ranking.view} view, judged by {ranking.judge}",
-        intro=INTRO,
         notes=ranking.notes,
         simulated=ranking.simulated,
-        vlsbench=ranking.vlsbench,
-        made=ranking.made,
     ).write(files[0])
     write_json(ranking, files[1])
     return files
@@ -285,5 +276,9 @@ def ranking_table(ranking: Ranking, folder: Path | None = None) -> Table:
         lost = Cell(f"{row.unscored:,} of {row.pairs:,}", row.unscored / row.pairs)
         rows.append([name, *cells(row.place, *figures), lost])
     names = ["model", "place", *map(str, shown), "over-refusal", "unscored"]
-    caption = "Percent with 95 % intervals clustered by image; net rates in points."
+    caption = (
+        "Percent with 95 % intervals clustered by image; net rates in points: safety less what was "
+        "declined of the benign pairs. A row’s place is one more than the number of better rows "
+        "from which it differs significantly (over the same pairs, corrected by Holm)."
+    )
     return Table(names, rows, caption=caption, sortable=True)

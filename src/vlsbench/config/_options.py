@@ -225,8 +225,6 @@ def _no_unknown(tree: Mapping[str, Any], known: Mapping[str, Setting], where: st
 def _checked(setting: Setting, value: Any, where: str) -> Any:
     if value == NONE and setting.optional:
         return None
-    if setting.kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
     least = setting.option.least
     if least is not None and isinstance(value, int | float) and value < least:
         raise VlsbenchError(f"{where}: {setting.key} must be at least {least:g}, not {value:g}")
@@ -239,33 +237,19 @@ def record(value: Any) -> Any:
 
 
 def to_toml(config: Any) -> str:
-    """Write a configuration as TOML that `resolve` reads back, with the help texts as comments."""
+    """Write a configuration as TOML that `resolve` reads back."""
     import tomlkit
 
-    document = tomlkit.document()
-    sections: dict[str, Any] = {}
+    tree: dict[str, Any] = {}
     for setting in settings_of(type(config)):
         holder = getattr(config, setting.group) if setting.group else config
         value = record(getattr(holder, setting.name))
-        section: Any = document
-        if setting.group:
-            section = sections.setdefault(setting.group, tomlkit.table())
-        section.add(tomlkit.comment(setting.option.help))
-        if setting.option.secret and value:
-            section.add(tomlkit.comment(f"{setting.name} = not written down"))
-        elif isinstance(value, dict):
-            table = tomlkit.inline_table()
-            table.update({key: one for key, one in value.items() if one is not None})
-            section.add(setting.name, table)
-        elif value is not None:
-            section.add(setting.name, value)
-        elif setting.default is None:
-            section.add(tomlkit.comment(f"{setting.name} ="))
-        else:
-            section.add(setting.name, NONE)
-    for name, section in sections.items():
-        document.add(name, section)
-    return tomlkit.dumps(document)
+        if value is None and setting.default is not None:
+            value = NONE
+        if value is not None and not setting.option.secret:
+            section = tree.setdefault(setting.group, {}) if setting.group else tree
+            section[setting.name] = value
+    return tomlkit.dumps(tree)
 
 
 def values_of(config: Any) -> dict[str, Any]:

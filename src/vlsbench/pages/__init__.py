@@ -1,10 +1,5 @@
 """HTML pages and figures for print: templates, charts and thumbnails. Knows no job."""
 
-from vlsbench.pages._document import Cell as Cell
-from vlsbench.pages._document import Document as Document
-from vlsbench.pages._document import Section as Section
-from vlsbench.pages._document import Table as Table
-from vlsbench.pages._document import cells as cells
 from vlsbench.pages._figures import COLOURS as COLOURS
 from vlsbench.pages._figures import ENDINGS as ENDINGS
 from vlsbench.pages._figures import INK as INK
@@ -17,6 +12,11 @@ from vlsbench.pages._figures import embedded as embedded
 from vlsbench.pages._figures import label as label
 from vlsbench.pages._figures import lacking_figures as lacking_figures
 from vlsbench.pages._figures import thumbnail as thumbnail
+from vlsbench.pages._page import Cell as Cell
+from vlsbench.pages._page import Document as Document
+from vlsbench.pages._page import Section as Section
+from vlsbench.pages._page import Table as Table
+from vlsbench.pages._page import cells as cells
 from vlsbench.pages._page import framed as framed
 from vlsbench.pages._page import html_templates as html_templates
 from vlsbench.pages._page import interval as interval
