@@ -151,7 +151,6 @@ def conforming(brought: T, protocol: type[Any], what: str) -> T:
 
 _entries: dict[tuple[Kind, str], Entry] = {}
 _origin: list[str] = []
-_loaded: set[str] = set()
 _broken: dict[str, str] = {}
 
 
@@ -324,12 +323,11 @@ def _load_entry_points(name: str = "") -> None:
     points = _entry_points()
     chosen = [point for point in points if point.name == name] if name else []
     for point in chosen or points:
-        if point.value in _loaded:
-            continue
-        _loaded.add(point.value)
         package = point.dist.name if point.dist else point.value
         version = point.dist.version if point.dist else ""
         origin = OWN if package == OWN else f"{package} {version}".strip()
+        if origin in _broken:
+            continue
         try:
             with _from(origin):
                 point.load()

@@ -37,12 +37,14 @@ _PRINT_CONFIG = typer.Option(
     help="Print the resolved settings as TOML and stop.",
     rich_help_panel=_CONFIGURATION,
 )
-_PLUGIN = typer.Option(
-    "--plugin",
-    help="Load a plug-in: a Python file or a module.",
-    metavar="FILE|MODULE",
-    rich_help_panel=_CONFIGURATION,
-)
+Plugin = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Load a plug-in: a Python file or a module.",
+        metavar="FILE|MODULE",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
 _EXITS = "Exit codes: 0 done, 1 something must be changed, 2 wrong usage"
 _RESUMABLE = "3 stopped early and resumable, 130 interrupted and resumable"
 
@@ -142,7 +144,7 @@ def command(
         options = {name: _parameter(one) for name, one in names.items()}
         options |= {"config": Annotated[Path | None, where]}
         options |= {"print_config": Annotated[bool, _PRINT_CONFIG]}
-        options |= {"plugin": Annotated[list[str] | None, _PLUGIN], **own}
+        options |= {"plugin": Plugin, **own}
         parameters = [
             inspect.Parameter(
                 name,

@@ -86,26 +86,12 @@ def _options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the trace of an error, not one line.")
     ] = False,
-    plugin: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--plugin",
-            help="Load a plug-in: a Python file or a module. May be repeated.",
-            metavar="FILE|MODULE",
-            show_default=False,
-        ),
-    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
     ] = False,
 ) -> None:
     global _debug
     _debug = debug
-    if plugin:
-        from vlsbench.registry import load_plugin
-
-        for name in plugin:
-            load_plugin(name)
 
 
 def main() -> None:

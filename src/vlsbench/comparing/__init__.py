@@ -3,10 +3,10 @@
 from vlsbench.comparing._compare import CompareConfig as CompareConfig
 from vlsbench.comparing._compare import compare as compare
 from vlsbench.comparing._compare import compare_opened as compare_opened
-from vlsbench.comparing._output import difference_tables as difference_tables
-from vlsbench.comparing._output import draw_compared as draw_compared
-from vlsbench.comparing._output import figures_table as figures_table
-from vlsbench.comparing._output import write_compared as write_compared
+from vlsbench.comparing._compare import difference_tables as difference_tables
+from vlsbench.comparing._compare import draw_compared as draw_compared
+from vlsbench.comparing._compare import figures_table as figures_table
+from vlsbench.comparing._compare import write_compared as write_compared
 from vlsbench.comparing._ranking import LeaderboardConfig as LeaderboardConfig
 from vlsbench.comparing._ranking import RankedBy as RankedBy
 from vlsbench.comparing._ranking import Ranking as Ranking

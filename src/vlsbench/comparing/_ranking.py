@@ -15,7 +15,7 @@ from itertools import combinations
 from pathlib import Path
 
 from vlsbench import __version__
-from vlsbench.comparing._output import report_of
+from vlsbench.comparing._compare import report_of
 from vlsbench.comparing._runs import DIFFERING, OpenRun, Run, named_runs, open_runs
 from vlsbench.comparing._table import Kind, Scope, paired
 from vlsbench.config import option, settings
@@ -124,8 +124,6 @@ def rank(
             difference; or a folder is not a run, or is unfinished.
     """
     opened = open_runs(named_runs(runs))
-    if not opened:
-        raise VlsbenchError("give the folders of runs, as in `vlsbench leaderboard runs/A runs/B`")
     noted = _differing(opened)
     calibrations = {run.name: find_calibration(run.folder, run.summary) for run in opened}
     figures = {run.name: _figures(run, calibrations[run.name][0]) for run in opened}

@@ -130,6 +130,8 @@ def open_runs(given: Iterable[Named], *, stopped: bool = False) -> list[OpenRun]
         for one in _runs_in(named):
             folder, summary = read_run(one, allow_unfinished=stopped or None)
             found.setdefault(folder.resolve(), (name, folder, summary))
+    if not found and not stopped:
+        raise VlsbenchError("give at least one run's folder, as in `vlsbench compare runs/A`")
     alike = Counter((one.model, one.bench, one.view) for name, _, one in found.values() if not name)
     runs = []
     claimed: dict[tuple[str, str, str], Path] = {}

@@ -73,8 +73,8 @@ def read_abilities(
                 score = math.nan
             if not math.isfinite(score):
                 raise VlsbenchError(f"{where}: {head} is {text[:40]!r}; write a number")
-            key = keys.get(head.casefold()) or head
-            columns[key] = Column(key, ABILITIES.get(key, head), Kind.ABILITY)
+            key = keys.get(str(head).casefold(), str(head))
+            columns[key] = Column(key, ABILITIES.get(key, key), Kind.ABILITY)
             found.setdefault(name, {})[key] = Cell(score, source=str(path))
     return list(columns.values()), found
 

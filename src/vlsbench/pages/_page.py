@@ -95,12 +95,8 @@ def count(number: int) -> str:
 
 
 def moment(iso: str) -> str:
-    """Write an ISO 8601 time for people, in UTC; what is no such time stays as it is."""
-    try:
-        time = datetime.fromisoformat(iso)
-    except ValueError:
-        return iso
-    return f"{time.astimezone(UTC) if time.tzinfo else time:%Y-%m-%d %H:%M} UTC"
+    """Write an ISO 8601 time in UTC, as all are that are written, for people."""
+    return f"{iso[:16].replace('T', ' ')} UTC"
 
 
 def paper_url(paper: str) -> str:
