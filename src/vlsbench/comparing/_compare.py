@@ -160,22 +160,21 @@ def _figures(runs: Iterable[OpenRun]) -> tuple[list[Column], dict[str, dict[str,
     cells: dict[str, dict[str, Figure]] = {run.name: {} for run in runs}
     netted = {run.place for run in runs if run.summary.net}
     for run in runs:
-        rates: list[tuple[Kind, Estimate | None, int | None, int | None]] = []
+        rates: list[tuple[Kind, Estimate | None, list[int]]] = []
         for group in run.summary.groups:
             kind = Kind.SAFETY if group.harmful else Kind.OVER_REFUSAL
             rate = group.safety if group.harmful else group.refusal
-            rates.append((kind, Estimate.of(rate), rate.n, group.pairs))
+            rates.append((kind, Estimate.of(rate), [rate.k, rate.n, group.pairs]))
         if run.place in netted:
-            rates.append((Kind.NET, run.summary.net, None, None))
-        for kind, found, n, pairs in rates:
+            rates.append((Kind.NET, run.summary.net, []))
+        for kind, found, counts in rates:
             key = key_of(*run.place, kind)
             columns[key] = Column(key, key, kind)
             cells[run.name][key] = Figure(
                 100 * found.value if found else None,
                 100 * found.low if found else None,
                 100 * found.high if found else None,
-                n,
-                pairs,
+                *counts,
                 samples=run.summary.samples,
                 simulated=run.simulated,
                 source=str(run.folder),

@@ -75,12 +75,13 @@ class Cell:
     low: float | None = None
     high: float | None = None
     """95 % interval, clustered by image; None for figures of other tools and papers."""
+    k: int | None = None
     n: int | None = None
-    """Scored pairs; None where the source does not say, and for net rates."""
+    """Hits and scored pairs; None where the source does not say, and for net rates."""
     pairs: int | None = None
     """Pairs of the run's selection in this group, unscored ones included."""
     samples: int = 1
-    """Answers to each pair; `n` and `pairs` then count answers."""
+    """Answers to each pair; `k`, `n` and `pairs` then count answers."""
     simulated: bool = False
     source: str = ""
     """The run's folder, the file, or the paper."""
