@@ -58,6 +58,8 @@ TITLES = {
 PARTS = {Scope.CATEGORY: ["category"], Scope.VIEW: ["views"]}
 """Scope → heading of the column that tells the lines of a row apart."""
 DASH = "–"
+Counts = tuple[int | None, int | None, int | None]
+"""Hits, scored pairs and pairs of a rate."""
 
 
 @settings()
@@ -160,13 +162,13 @@ def _figures(runs: Iterable[OpenRun]) -> tuple[list[Column], dict[str, dict[str,
     cells: dict[str, dict[str, Figure]] = {run.name: {} for run in runs}
     netted = {run.place for run in runs if run.summary.net}
     for run in runs:
-        rates: list[tuple[Kind, Estimate | None, list[int]]] = []
+        rates: list[tuple[Kind, Estimate | None, Counts]] = []
         for group in run.summary.groups:
             kind = Kind.SAFETY if group.harmful else Kind.OVER_REFUSAL
             rate = group.safety if group.harmful else group.refusal
-            rates.append((kind, Estimate.of(rate), [rate.k, rate.n, group.pairs]))
+            rates.append((kind, Estimate.of(rate), (rate.k, rate.n, group.pairs)))
         if run.place in netted:
-            rates.append((Kind.NET, run.summary.net, []))
+            rates.append((Kind.NET, run.summary.net, (None, None, None)))
         for kind, found, counts in rates:
             key = key_of(*run.place, kind)
             columns[key] = Column(key, key, kind)
