@@ -132,33 +132,6 @@ def test_embedder() -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (
-            lambda: vlsbench.evaluate("lab/leaky", model="lab/blind", judge="lab", limit=2),  # type: ignore[call-arg]
-            "evaluate(): no argument 'limit': give sample=Sample(limit=2)",
-        ),
-        (
-            lambda: vlsbench.plan("lab/leaky", model="lab/blind", judge="lab", sample=50),  # type: ignore[arg-type]
-            "plan(): sample must be a Sample, such as sample=Sample(limit=…), not 50",
-        ),
-        (
-            lambda: vlsbench.evaluate("lab/leaky", model="lab/blind"),  # type: ignore[call-arg]
-            "evaluate(): give judge=…",
-        ),
-        (
-            lambda: vlsbench.audit("lab/leaky", limit=2),  # type: ignore[call-arg]
-            "audit(): no argument 'limit': give sample=Sample(limit=2)",
-        ),
-    ],
-)
-def test_a_wrong_keyword_is_told_what_is_meant(call: Callable[[], object], said: str) -> None:
-    with pytest.raises(TypeError) as caught:
-        call()
-    assert str(caught.value) == said
-
-
-@pytest.mark.parametrize(
-    ("call", "said"),
-    [
         (lambda: vlsbench.load([{"query": "Is it hot?"}]), "expected vlsbench.pairs.Pair objects"),  # type: ignore[list-item]
         (lambda: vlsbench.load(3), "3 is no benchmark: give a name"),  # type: ignore[arg-type]
         (

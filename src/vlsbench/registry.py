@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import sys
 import sysconfig
 import traceback
@@ -105,16 +106,14 @@ class PluginError(VlsbenchError):
 def guarded(what: str, *, always: bool = False) -> Iterator[None]:
     """Turn what code of others raises into one line that says what failed, why and where.
 
-    Args:
-        what: What failed, in words.
-        always: Also what our own code raises in calling theirs.
+    What our own code raises is turned so only where `always`: in calling theirs.
     """
     try:
         yield
     except (VlsbenchError, Signal):
         raise
     except Exception as error:
-        place = place_of(error)
+        place = _place_of(error)
         if not place and not always:
             raise
         said = f"{what}: {type(error).__name__}: {first_line(error)}"
@@ -122,24 +121,15 @@ def guarded(what: str, *, always: bool = False) -> Iterator[None]:
         raise PluginError(said + shown) from error
 
 
-def place_of(error: Exception, *, installed: bool = True) -> str:
-    """Return `FILE:LINE` of the code of others that raised; empty where ours did.
-
-    Args:
-        error: What was raised.
-        installed: Whether installed packages count, where no file of the user's own took part.
-    """
-    ours = (str(Path(__file__).parent), "<frozen")
-    found = [
-        one
-        for one in traceback.extract_tb(error.__traceback__)
-        if not one.filename.startswith(ours)
-    ]
-    packages = [one for one in found if "-packages" in one.filename]
-    standard = sysconfig.get_path("stdlib")
-    users = [one for one in found if one not in packages and not one.filename.startswith(standard)]
-    chosen = users or (packages if installed else [])
-    return f"{Path(chosen[-1].filename).name}:{chosen[-1].lineno}" if chosen else ""
+def _place_of(error: Exception) -> str:
+    """Return `FILE:LINE` of the code of others that raised; empty where ours did."""
+    ours = (str(Path(__file__).parent), "<frozen", sysconfig.get_path("stdlib") + os.sep)
+    trace = traceback.extract_tb(error.__traceback__)
+    theirs = [one for one in trace if not one.filename.startswith(ours)]
+    # The user's own file, else what is installed, which may lie within the standard library's.
+    packages = [one for one in trace if "-packages" in one.filename]
+    chosen = ([one for one in theirs if one not in packages] or packages)[-1:]
+    return "".join(f"{Path(one.filename).name}:{one.lineno}" for one in chosen)
 
 
 def conforming(brought: T, protocol: type[Any], what: str) -> T:
@@ -161,8 +151,6 @@ def conforming(brought: T, protocol: type[Any], what: str) -> T:
 
 _entries: dict[tuple[Kind, str], Entry] = {}
 _origin: list[str] = []
-_loaded: set[str] = set()
-_by_hand: set[str] = set()
 _broken: dict[str, str] = {}
 
 
@@ -181,33 +169,26 @@ def _register(kind: Kind, name: str, target: T, *, simulated: bool, **declaratio
     return target
 
 
-def _decorator(kind: Kind, doc: str) -> Callable[..., Callable[[T], T]]:
+def _decorator(kind: Kind) -> Callable[..., Callable[[T], T]]:
     def register(name: str, *, simulated: bool = False, **declaration: Any) -> Callable[[T], T]:
         return lambda target: _register(kind, name, target, simulated=simulated, **declaration)
 
-    register.__name__ = str(kind)
-    register.__doc__ = doc
     return register
 
 
-source = _decorator(
-    Kind.SOURCE,
-    """Register the function below, `(root, variant) -> rows`, as a benchmark.
+source = _decorator(Kind.SOURCE)
+"""Register the function below, `(root, variant) -> rows`, as a benchmark.
 
-    Args:
-        name: What users type.
-        simulated: Its pairs are not real ones.
-        declaration: Fields of `pairs.Source`: `title`, `paper`, `licence`, `home`, `size`, `rows`,
-            `variants`, `layout`, `probes`, `metric`. A source without a `home` is made on demand
-            and needs no files.
-    """,
-)
-model = _decorator(Kind.MODEL, "Register a model: called with its spec, `NAME` or `NAME/REST`.")
-judge = _decorator(Kind.JUDGE, "Register a judge: a `Judge`, a class, or a function.")
-embedder = _decorator(Kind.EMBEDDER, "Register an embedder: called with its spec.")
-reward = _decorator(Kind.REWARD, "Register a reward function for training.")
-stage = _decorator(Kind.STAGE, "Register a build stage: called with its options.")
-transform = _decorator(Kind.TRANSFORM, "Register a function `Pair -> Pair | None`.")
+It takes the name that users type, `simulated` where its pairs are not real ones, and fields of
+`pairs.Source`: `title`, `paper`, `licence`, `home`, `size`, `rows`, `variants`, `layout`, `probes`,
+`metric`. A source without a `home` is made on demand and needs no files.
+"""
+model = _decorator(Kind.MODEL)
+judge = _decorator(Kind.JUDGE)
+embedder = _decorator(Kind.EMBEDDER)
+reward = _decorator(Kind.REWARD)
+stage = _decorator(Kind.STAGE)
+transform = _decorator(Kind.TRANSFORM)
 
 
 RENAMED = {"rules": "offline", "all-MiniLM-L6-v2": "minilm"}
@@ -217,12 +198,8 @@ RENAMED = {"rules": "offline", "all-MiniLM-L6-v2": "minilm"}
 def find(kind: Kind, name: str, *, announced: bool = False) -> Entry | None:
     """Look a name up; plug-ins are loaded only where what ships does not have it.
 
-    Args:
-        kind: What is wanted.
-        name: What the user calls it.
-        announced: Load no plug-in but one announced under that name. For names that need not be
-            registered ones, such as those by which servers call their models: an installed plug-in
-            that has no part in a run is not imported for it.
+    Of names that need not be registered ones, such as those by which servers call their models, no
+    plug-in is loaded but one `announced` under that name.
     """
     name = RENAMED.get(name, name)
     _load_shipped(kind)
@@ -234,13 +211,7 @@ def find(kind: Kind, name: str, *, announced: bool = False) -> Entry | None:
 def get(
     kind: Kind, name: str, *, what: str = "", remedy: str = "`vlsbench plugins` lists all"
 ) -> Entry:
-    """Look a name up.
-
-    Args:
-        kind: What is wanted.
-        name: What the user calls it.
-        what: What the error calls the kind, where users know it by another word.
-        remedy: What the error tells to do.
+    """Look a name up; the error calls the kind `what`, and tells the `remedy`.
 
     Raises:
         VlsbenchError: Nothing has that name; suggests the closest ones.
@@ -264,11 +235,8 @@ def entries(kind: Kind | None = None) -> list[Entry]:
         _load_shipped(one)
     _load_entry_points()
 
-    def place(entry: Entry) -> tuple[int, bool]:
-        ships = entry.target.__module__.startswith(_SHIPPED.get(entry.kind, OWN))
-        return kinds.index(entry.kind), not ships
-
-    return sorted((entry for entry in _entries.values() if entry.kind in kinds), key=place)
+    found = [entry for entry in _entries.values() if entry.kind in kinds]
+    return sorted(found, key=lambda one: (kinds.index(one.kind), one.origin != OWN))
 
 
 def is_simulated(name: str) -> bool:
@@ -281,23 +249,13 @@ def is_simulated(name: str) -> bool:
     )
 
 
-def options_for(*wanted: tuple[Kind, str]) -> list[str]:
-    """Return the `--plugin` options without which a command line does not know some names."""
-    origins = {one.origin: None for key in wanted if (one := _entries.get(key))}
-    return [part for one in origins if one in _by_hand for part in ("--plugin", one)]
-
-
 def load_plugin(name: str) -> None:
-    """Import a plug-in given by hand.
-
-    Args:
-        name: Path of a Python file, or a module.
+    """Import a plug-in given by hand: a Python file or a module.
 
     Raises:
         PluginError: It cannot be found or imported, or registers a name twice.
     """
     path = Path(name).expanduser()
-    _by_hand.add(str(path))
     if path.suffix != ".py":
         with _from(name):
             importlib.import_module(name)
@@ -365,12 +323,11 @@ def _load_entry_points(name: str = "") -> None:
     points = _entry_points()
     chosen = [point for point in points if point.name == name] if name else []
     for point in chosen or points:
-        if point.value in _loaded:
-            continue
-        _loaded.add(point.value)
         package = point.dist.name if point.dist else point.value
         version = point.dist.version if point.dist else ""
         origin = OWN if package == OWN else f"{package} {version}".strip()
+        if origin in _broken:
+            continue
         try:
             with _from(origin):
                 point.load()

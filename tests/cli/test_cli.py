@@ -220,10 +220,9 @@ def test_the_version(vlsbench: Command) -> None:
         ("vlsbench ev", "eval"),
         ("vlsbench runs di", "diff"),
         ("vlsbench eval --vi", "--view"),
-        ("vlsbench eval figs", "figstep"),
     ],
 )
-def test_completion_offers_commands_and_benchmarks(words: str, offered: str) -> None:
+def test_completion_offers_commands_and_options(words: str, offered: str) -> None:
     done = subprocess.run(
         [Path(sys.executable).with_name("vlsbench")],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""`vlsbench plugins`, and `--plugin` before any command."""
+"""`vlsbench plugins`, with and without `--plugin`."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_everything_registered_is_listed_with_its_origin(vlsbench: Command) -> N
     assert all(one["name"] in shown.stdout for one in entries)
 
 
-def test_a_plug_in_before_the_command_serves_it(vlsbench: Command, tmp_path: Path) -> None:
+def test_a_plug_in_given_by_hand_is_listed(vlsbench: Command, tmp_path: Path) -> None:
     (tmp_path / "parrot.py").write_text(PARROT)
-    done = vlsbench("--plugin", "parrot.py", "plugins", "--json")
+    done = vlsbench("plugins", "--plugin", "parrot.py", "--json")
     assert done.returncode == 0, done.stderr
     found = [one for one in json.loads(done.stdout)["entries"] if one["name"] == "parrot"]
     assert [(one["kind"], one["origin"]) for one in found] == [("reward", "parrot.py")]
     assert found[0]["summary"] == "Prefers answers that say toaster."
-    gone = vlsbench("--plugin", "gone.py", "plugins")
+    gone = vlsbench("plugins", "--plugin", "gone.py")
     assert gone.returncode == 1
     assert gone.stderr == "error: plug-in gone.py: no such file\n"

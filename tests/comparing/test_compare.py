@@ -98,10 +98,10 @@ def test_views_of_one_benchmark_are_compared_within_a_row(compared: Compared) ->
 
 
 def test_categories_add_up_to_the_whole(compared: Compared) -> None:
-    whole = _one(compared, Scope.OVERALL, "refusal", "lab/careful", LEAKLESS)
+    whole = _one(compared, Scope.OVERALL, Kind.SAFETY, "lab/careful", LEAKLESS)
     parts = [
         one
-        for one in _all(compared, Scope.CATEGORY, "refusal", "lab/careful")
+        for one in _all(compared, Scope.CATEGORY, Kind.SAFETY, "lab/careful")
         if one.column == LEAKLESS
     ]
     assert len(parts) > 2
@@ -109,28 +109,14 @@ def test_categories_add_up_to_the_whole(compared: Compared) -> None:
     assert sum(one.gained - one.lost for one in parts) == whole.gained - whole.lost
 
 
-def test_refusal_and_warning_part_the_safety_rate(compared: Compared) -> None:
-    safety, refusal, warning = (
-        _one(compared, Scope.OVERALL, measure, "lab/careful", LEAKY).points or 0
-        for measure in (Kind.SAFETY, "refusal", "warning")
-    )
-    assert refusal + warning == pytest.approx(safety)
-    assert 0 < refusal < safety
-
-
 def test_every_table_is_a_family_of_its_own_for_holm(compared: Compared) -> None:
     for scope in Scope:
-        for headline in (True, False):
-            family = [
-                one
-                for one in compared.differences
-                if one.scope is scope and one.headline is headline
-            ]
-            assert {one.tests for one in family} == {len(family)}
-            for one in family:
-                assert one.p is not None
-                assert one.p_holm is not None
-                assert one.p <= one.p_holm <= min(1, one.p * len(family)) + 1e-12
+        family = [one for one in compared.differences if one.scope is scope]
+        assert {one.tests for one in family} == {len(family)}
+        for one in family:
+            assert one.p is not None
+            assert one.p_holm is not None
+            assert one.p <= one.p_holm <= min(1, one.p * len(family)) + 1e-12
 
 
 def test_holm_by_hand(compared: Compared) -> None:
@@ -147,13 +133,12 @@ def test_holm_by_hand(compared: Compared) -> None:
 def test_it_agrees_with_runs_diff(runs: Path) -> None:
     one, other = runs / "leakless-helpful", runs / "leakless-careful"
     found = compare_runs(one, other)
-    mine = _one(vlsbench.compare([one, other]), Scope.OVERALL, "refusal", "lab/careful", LEAKLESS)
     safety = _one(
         vlsbench.compare([one, other]), Scope.OVERALL, Kind.SAFETY, "lab/careful", LEAKLESS
     )
     assert found.safety.difference == (safety.points or 0) / 100
     assert found.safety.p == safety.p
-    assert mine.n == found.safety.pairs
+    assert safety.n == found.safety.pairs
 
 
 def test_pairs_not_scored_in_both_are_left_out_and_counted(runs: Path, tmp_path: Path) -> None:
@@ -184,25 +169,18 @@ def test_a_category_without_a_pair_scored_in_both_has_no_figure(runs: Path, tmp_
     assert {one.tests for one in others} == {len(others)}
 
 
-def test_names_put_runs_into_rows_and_the_baseline_may_be_named(runs: Path) -> None:
+def test_names_put_runs_into_rows_and_the_first_is_the_baseline(runs: Path) -> None:
     found = vlsbench.compare(
         {
-            "T-SFT": [runs / "leaky-blind", runs / "leakless-blind"],
             "Vanilla": [runs / "leaky-helpful", runs / "leakless-helpful"],
-        },
-        baseline="Vanilla",
+            "T-SFT": [runs / "leaky-blind", runs / "leakless-blind"],
+        }
     )
     assert [(row.name, row.baseline) for row in found.rows] == [
-        ("T-SFT", False),
         ("Vanilla", True),
+        ("T-SFT", False),
     ]
     assert {one.row for one in found.differences} == {"T-SFT"}
-
-
-def test_a_baseline_that_is_not_among_the_runs_joins_them(runs: Path) -> None:
-    found = vlsbench.compare([runs / "leaky-blind"], baseline=runs / "leaky-helpful")
-    assert found.baseline == "lab/helpful"
-    assert len(found.rows) == 2
 
 
 def test_evaluations_are_taken_as_they_come(runs: Path) -> None:
@@ -215,7 +193,7 @@ def test_evaluations_are_taken_as_they_come(runs: Path) -> None:
         )
         for m in ("helpful", "blind")
     ]
-    assert vlsbench.compare(done, baseline=done[1]).baseline == "lab/blind"
+    assert vlsbench.compare(reversed(done)).baseline == "lab/blind"
 
 
 def test_runs_of_one_model_under_two_judges_are_told_apart_and_the_judge_is_named(
@@ -223,8 +201,8 @@ def test_runs_of_one_model_under_two_judges_are_told_apart_and_the_judge_is_name
 ) -> None:
     found = vlsbench.compare([runs / "leaky-blind", runs / "leaky-rules"])
     assert [row.name for row in found.rows] == [
-        "lab/blind · judge lab/judge",
-        "lab/blind · judge offline",
+        "lab/blind · leaky-blind",
+        "lab/blind · leaky-rules",
     ]
     assert any("differ in more than the model: judge" in note for note in found.notes)
 
@@ -245,16 +223,9 @@ def test_figures_of_a_real_benchmark_are_not_marked(runs: Path, tmp_path: Path) 
     assert not any(cell.simulated for cell in found.rows[0].cells.values())
 
 
-def test_an_unfinished_run_is_refused_unless_asked_for(runs: Path, unfinished: Path) -> None:
-    with pytest.raises(VlsbenchError, match=r"unfinished: \d+ of 24 pairs are open.*--allow-unf"):
+def test_an_unfinished_run_is_refused(runs: Path, unfinished: Path) -> None:
+    with pytest.raises(VlsbenchError, match=r"unfinished: \d+ of 24 pairs are open"):
         vlsbench.compare([runs / "leaky-helpful", unfinished])
-    found = vlsbench.compare([runs / "leaky-helpful", unfinished], allow_unfinished=True)
-    cell = found.rows[1].cells[LEAKY]
-    assert 0 < cell.open < 24
-    assert any("is unfinished" in note and f"{cell.open} of 24" in note for note in found.notes)
-    whole = _one(found, Scope.OVERALL, Kind.SAFETY, "lab/blind", LEAKY)
-    assert whole.n + whole.left_out == 24
-    assert whole.n == cell.n
 
 
 def test_a_run_cut_off_before_its_files_says_how_to_go_on(runs: Path, tmp_path: Path) -> None:
@@ -323,17 +294,16 @@ def test_a_broken_summary_is_one_clear_error(runs: Path, tmp_path: Path, content
         vlsbench.compare([other])
 
 
-def test_names_and_folders_given_twice_are_refused(runs: Path) -> None:
-    with pytest.raises(VlsbenchError, match="given twice"):
-        vlsbench.compare([runs / "leaky-blind", runs / "leaky-blind"])
+def test_a_run_given_twice_counts_once_and_two_of_one_name_are_refused(runs: Path) -> None:
+    found = vlsbench.compare([runs / "leaky-helpful", runs])
+    assert found.baseline == "lab/helpful"
+    assert len([one for one in found.rows if one.baseline]) == 1
     with pytest.raises(VlsbenchError, match="both named 'A'"):
         vlsbench.compare({"A": [runs / "leaky-blind", runs / "leaky-helpful"]})
-    with pytest.raises(VlsbenchError, match="neither a run's folder nor one of the rows"):
-        vlsbench.compare([runs / "leaky-blind"], baseline="elsewhere")
 
 
 def test_published_rows_stand_beside_and_are_marked(runs: Path) -> None:
-    found = vlsbench.compare([runs / "leaky-blind"], published="llava 1.5 7b")
+    found = vlsbench.compare([runs / "leaky-blind"], published="llava-v1.5-7b")
     rows = {row.name: row for row in found.rows if row.published}
     assert rows["LLaVA-v1.5-7B"].cells["vlsbench"].score == 6.6
     assert rows["LLaVA-v1.5-7B + T-SFT"].cells["vlsbench"].score == 13.99

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -211,16 +210,6 @@ def test_only_benchmarks_of_ones_own_runs_are_drawn(compared: Compared, tmp_path
     rows = tuple(row for row in compared.rows if row.published)
     files = write_compared(dataclasses.replace(compared, rows=rows, differences=()), tmp_path)
     assert {file.name for file in files} == FILES
-
-
-def test_runs_without_any_answer_are_written_too(tmp_path: Path, unfinished: Path) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(unfinished, run)
-    summary = json.loads((run / "summary.json").read_text("utf-8"))
-    summary |= {"groups": [], "categories": [], "subcategories": []}
-    (run / "summary.json").write_text(json.dumps(summary), "utf-8")
-    vlsbench.compare([run], allow_unfinished=True, out=tmp_path / "out")
-    assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
 
 
 def _command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -53,8 +53,6 @@ def test_the_better_model_stands_first_and_tied_ones_share_a_place(ranking: Rank
     assert ranking.ranked_by is RankedBy.NET
     assert ranking.rows[2].tied == ("lab/helpful",)
     assert not ranking.rows[0].tied
-    assert len(ranking.tests) == 6
-    assert all(test.p_holm >= test.p for test in ranking.tests)
 
 
 def test_a_folder_of_runs_is_ranked_as_its_runs_are(
@@ -157,12 +155,9 @@ def test_corrected_rates_decide_only_where_all_runs_have_them(
     assert [row.calibration for row in found.rows] == [corrected] * 2
 
 
-def test_an_unfinished_run_is_ranked_only_when_asked_for(unfinished: Path) -> None:
+def test_an_unfinished_run_is_not_ranked(unfinished: Path) -> None:
     with pytest.raises(VlsbenchError, match="unfinished"):
         rank([unfinished])
-    found = rank([unfinished], allow_unfinished=True)
-    assert found.rows[0].open > 0
-    assert any("unfinished" in note for note in found.notes)
 
 
 def test_json_holds_the_rows(ranking: Ranking, tmp_path: Path) -> None:

@@ -81,8 +81,6 @@ def test_who_warns_of_everything_is_told_from_who_tells_harm_from_harmless(tmp_p
     page = (tmp_path / "r/report.html").read_text("utf-8")
     assert "where a warning on a benign pair counts as declined" in page
     assert done.simulated  # whoever is asked, the pairs are made up
-    said = "the net rate is 0.0 points"
-    assert any(said in note for note in vlsbench.compare([tmp_path / "r"]).notes)
 
 
 def test_a_limit_is_for_each_set_and_the_harmful_sample_is_the_same(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_runs_under_two_rubrics_are_compared_by_what_their_labels_count_for(
     assert by_measure.keys() == {"safety"}  # labels are not the same ones
     assert by_measure["safety"].points == 0.0
     assert any(
-        "rubric (harm-grade (" in note and "not vlsbench (" in note for note in compared.notes
+        "rubric: harm-grade (" in note and "not vlsbench (" in note for note in compared.notes
     )
 
 

@@ -44,7 +44,6 @@ from vlsbench.embed import open_embedder
 from vlsbench.engine import Ledger
 from vlsbench.evaluation import Selection
 from vlsbench.files import output_folder, whole_file, write_json, write_text
-from vlsbench.keywords import checked_keywords
 from vlsbench.pages import counted, framed
 from vlsbench.pairs import Bench, Pair
 from vlsbench.schemas import read_json
@@ -105,7 +104,6 @@ def _set_by(
     return decorate
 
 
-@checked_keywords(AuditSettings)
 @_set_by(AuditSettings)
 def audit(bench: Bench, settings: AuditSettings) -> Audit:
     """Measure how much of the images' risk the texts of a benchmark tell, on a leakage card.
@@ -129,7 +127,6 @@ def audit(bench: Bench, settings: AuditSettings) -> Audit:
     return run_audit(plan)
 
 
-@checked_keywords(AuditSettings)
 @_set_by(AuditSettings)
 def leaderboard(
     benches: Iterable[Bench], settings: AuditSettings

@@ -6,21 +6,19 @@ Commands that have no configuration share the options `AsJson` and `Quiet`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, replace
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from typer.core import TyperGroup
 
 from vlsbench import registry
-from vlsbench.config import NONE, Setting, resolve, resolved_toml, settings_of
+from vlsbench.config import NONE, Setting, resolve, settings_of, to_toml
 from vlsbench.errors import UsageError
-from vlsbench.text import did_you_mean
-
-Completions = Mapping[str, Callable[[str], list[str]]]
 
 _OUTPUT = "Output"
 _CONFIGURATION = "Configuration"
@@ -39,41 +37,16 @@ _PRINT_CONFIG = typer.Option(
     help="Print the resolved settings as TOML and stop.",
     rich_help_panel=_CONFIGURATION,
 )
-_PLUGIN = typer.Option(
-    "--plugin",
-    help="Load a plug-in: a Python file or a module.",
-    metavar="FILE|MODULE",
-    rich_help_panel=_CONFIGURATION,
-)
+Plugin = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Load a plug-in: a Python file or a module.",
+        metavar="FILE|MODULE",
+        rich_help_panel=_CONFIGURATION,
+    ),
+]
 _EXITS = "Exit codes: 0 done, 1 something must be changed, 2 wrong usage"
 _RESUMABLE = "3 stopped early and resumable, 130 interrupted and resumable"
-
-
-def _completing(values: Sequence[str]) -> Callable[[str], list[str]]:
-    def complete(incomplete: str) -> list[str]:
-        return [one for one in values if one.startswith(incomplete)]
-
-    return complete
-
-
-def _one_of(values: Sequence[str], text: str) -> str:
-    if text in values:
-        return text
-    near = did_you_mean(text, values)
-    raise typer.BadParameter(f"{text!r}: {near}choose {', '.join(values)}")
-
-
-def _number(setting: Setting, text: str) -> str | float:
-    """Read a number that may be lifted: `none` leaves it out, whatever a file says."""
-    least, whole = setting.option.least, setting.kind is int
-    try:
-        value: str | float = text if text == NONE else setting.kind(text)
-    except ValueError:
-        what = "a whole number" if whole else "a number"
-        raise typer.BadParameter(f"{text!r} is not {what}, or `none`") from None
-    if least is not None and not isinstance(value, str) and value < least:
-        raise typer.BadParameter(f"{text} is not at least {least:g}")
-    return value
 
 
 def _repeats(kind: Any) -> bool:
@@ -82,24 +55,16 @@ def _repeats(kind: Any) -> bool:
     return any(get_origin(one) in (tuple, list) for one in kinds)
 
 
-def _typer_type(setting: Setting) -> tuple[Any, dict[str, Any]]:
-    """Return the type that typer reads a setting as, and how."""
+def _typer_type(setting: Setting) -> Any:
+    """Return the type that typer reads a setting as."""
     kind = setting.kind
-    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
-        values = [str(one) for one in (get_args(kind) or kind)]
-        return str, {
-            "parser": partial(_one_of, values),
-            "metavar": f"[{'|'.join(values)}]",
-            "autocompletion": _completing(values),
-        }
     if _repeats(kind) or get_origin(kind) is Mapping:
-        return list[str], {}
-    if setting.option.parse:
-        return str, {}
-    if kind in (int, float) and setting.optional:
-        name = "INTEGER" if kind is int else "FLOAT"
-        return str, {"parser": partial(_number, setting), "metavar": f"{name}|none"}
-    return kind if kind in (int, float, bool, Path) else str, {}
+        return list[str]
+    # `none` lifts a number, whatever a file says.
+    if setting.option.parse or (kind in (int, float) and setting.optional):
+        return str
+    choice = get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum))
+    return kind if choice or kind in (int, float, bool, Path) else str
 
 
 def _help(setting: Setting) -> str:
@@ -114,30 +79,27 @@ def _help(setting: Setting) -> str:
     return f"{text} [default: {f'{shown:g}' if isinstance(shown, float) else shown}]"
 
 
-def _parameter(setting: Setting, complete: Callable[[str], list[str]] | None) -> Any:
-    kind, how = _typer_type(setting)
-    option = setting.option
-    if option.metavar:
-        how["metavar"] = option.metavar + "|none" * how.get("metavar", "").endswith("|none")
-    if option.least is not None and kind in (int, float):
-        how["min"] = option.least
-    if complete:
-        how["autocompletion"] = complete
+def _parameter(setting: Setting) -> Any:
+    kind, option = _typer_type(setting), setting.option
+    how: dict[str, Any] = {"help": _help(setting), "show_default": False}
+    if setting.kind in (int, float) and setting.optional:
+        name = "INTEGER" if setting.kind is int else "FLOAT"
+        how["metavar"] = f"{option.metavar or name}|none"
+    elif option.metavar:
+        how["metavar"] = option.metavar
     if option.argument:
-        return Annotated[
-            kind | None, typer.Argument(help=_help(setting), show_default=False, **how)
-        ]
+        return Annotated[kind | None, typer.Argument(**how)]
     first, *others = setting.flags
     if kind is bool and setting.default and "/" not in first:
         first = f"{first}/--no-{first.removeprefix('--')}"
-    how |= {"help": _help(setting), "rich_help_panel": setting.panel, "show_default": False}
-    return Annotated[kind | None, typer.Option(first, *others, **how)]
+    return Annotated[
+        kind | None, typer.Option(first, *others, rich_help_panel=setting.panel, **how)
+    ]
 
 
 def command(
     config: type[Any],
     *,
-    complete: Completions | None = None,
     dry_run_flags: tuple[str, ...] = ("--dry-run",),
     dry_run_help: str = "Print the plan with a cost estimate and stop.",
     config_help: str = "Read settings from a TOML file.",
@@ -149,7 +111,6 @@ def command(
 
     Args:
         config: The configuration's class; every setting becomes an option.
-        complete: Key of a setting → what completes it on the shell.
         dry_run_flags: Spellings of `--dry-run`.
         dry_run_help: What it does.
         config_help: What `--config` takes.
@@ -172,19 +133,18 @@ def command(
                 for name, value in values.items()
                 if value is not None
             }
-            if show:
-                typer.echo(resolved_toml(config, given, file), nl=False)
-                return
             found = resolve(config, given, file=file)
+            if show:
+                typer.echo(to_toml(found), nl=False)
+                return
             if switched.get("quiet") and hasattr(found, "output"):
                 found = replace(found, output=replace(found.output, progress=False))
             work(found, **switched)
 
-        completing = complete or {}
-        options = {name: _parameter(one, completing.get(one.key)) for name, one in names.items()}
+        options = {name: _parameter(one) for name, one in names.items()}
         options |= {"config": Annotated[Path | None, where]}
         options |= {"print_config": Annotated[bool, _PRINT_CONFIG]}
-        options |= {"plugin": Annotated[list[str] | None, _PLUGIN], **own}
+        options |= {"plugin": Plugin, **own}
         parameters = [
             inspect.Parameter(
                 name,
@@ -218,9 +178,30 @@ def _given(setting: Setting, value: Any) -> Any:
             entries[name.strip()] = said.strip()
         return entries
     if not _repeats(setting.kind):
+        if isinstance(value, str) and setting.kind in (int, float):
+            with suppress(ValueError):
+                return setting.kind(value)
         return value
     if setting.option.whole:
         single = str in get_args(setting.kind) and get_origin(setting.kind) is Union
         return (value[0] if single and len(value) == 1 else value) if value else None
     parts = [part for one in value for part in one.split(",") if part]
     return parts or None
+
+
+def default_command(command: str) -> type[TyperGroup]:
+    """Return a group that takes whatever begins with no command's name for arguments of one."""
+
+    class Defaulting(TyperGroup):
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            first = self.commands[command]
+            about = typer.Context(first, parent=ctx.parent, info_name=ctx.info_name)
+            first.format_help(about, formatter)
+            super().format_help(ctx, formatter)
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+                args = [command, *args]
+            return super().parse_args(ctx, args)
+
+    return Defaulting

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, is_dataclass
-from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 LEAST = 16
 """Columns of a terminal that names keep, or more where a word is longer."""
-_BOUNDS = re.compile(r"(?<=[\[(])([+-]?\d+\.\d)(, |–| to )([+-]?\d+\.\d)(?=[\])])")
-"""An interval whose bounds have one decimal."""
 
 
 def say(*lines: str, style: str | None = None, console: Console | None = None) -> None:
@@ -73,23 +70,9 @@ def print_json(found: Any, indent: int | None = None) -> None:
     typer.echo(json.dumps(plain, indent=indent, default=str))
 
 
-def _rounded(cell: str) -> str:
-    """Round the bounds of an interval outwards to whole numbers."""
-
-    def outwards(found: re.Match[str]) -> str:
-        form = "+d" if "+" in found[0] else "d"
-        return f"{math.floor(float(found[1])):{form}}{found[2]}{math.ceil(float(found[3])):{form}}"
-
-    return _BOUNDS.sub(outwards, cell)
-
-
 def _stacked(cell: str) -> str:
     """Write an interval below its figure."""
     return re.sub(r" (?=[\[(][+-]?\d)", "\n", cell)
-
-
-_FORMS: Sequence[Callable[[str], str]] = (str, _rounded, _stacked)
-"""How figures are written, the longest way first."""
 
 
 def _width(cells: Sequence[str], *, words: bool = False) -> int:
@@ -101,9 +84,8 @@ def _width(cells: Sequence[str], *, words: bool = False) -> int:
 class Listing:
     """A table: texts on the left, then numbers on the right; it breaks no word.
 
-    Where the terminal is narrow, figures give way before names: columns without any are left out
-    and intervals rounded; else intervals stand below their figures; else names stand above them,
-    or all texts.
+    Where the terminal is narrow, intervals stand below their figures; else each row stands for
+    itself, its figures below its name.
     """
 
     def __init__(
@@ -125,54 +107,36 @@ class Listing:
         """Lay it out in the first form that fits."""
         if self._title:
             yield Text(block(self._title), "italic")
-        numbers = len(self._lines[0]) > self._texts
-        for above, shorten in product((0, 1, *([self._texts] * numbers)), _FORMS):
-            columns = list(self._columns(shorten))
-            shown, texts = columns[above:], self._texts - above
-            widths = [_least(column, text=place < texts) for place, column in enumerate(shown)]
-            if texts and not above:
-                widths[0] = max(widths[0], min(LEAST, _width(shown[0])))
+        for write in (str, _stacked):
+            columns = [
+                [head, *map(write, cells)] for head, *cells in zip(*self._lines, strict=True)
+            ]
+            widths = [_least(one, text=at < self._texts) for at, one in enumerate(columns)]
+            widths[0] = max(widths[0], min(LEAST, _width(columns[0])))
             spare = options.max_width - sum(widths) - 2 * len(widths)
             if spare >= 0:
-                break
-        else:
-            yield from self._one_by_one()
-            return
-        for place, column in enumerate(shown):
-            more = min(spare, _width(column) - widths[place])
-            widths[place], spare = widths[place] + more, spare - more
-        for row, (style, *cells) in enumerate(zip(self._styles, *shown, strict=True)):
-            if above:
-                yield Text(
-                    " · ".join(filter(None, (cells[row] for cells in columns[:above]))), style
-                )
-            grid = Table.grid(padding=(0, 2, 0, 0))
-            for place, width in enumerate(widths):
-                grid.add_column(
-                    width=width,
-                    justify="left" if place < texts else "right",
-                    vertical="top" if row else "bottom",
-                )
-            grid.add_row(*(Text(cell, overflow="fold") for cell in cells), style=style)
-            yield Padding(grid, (0, 0, 0, 2 * above), expand=False)
-            if not row:
-                yield Text("─" * (sum(widths) + 2 * len(widths) - 2 + 2 * above), "dim")
-        changed = shorten is _rounded and any(map(_BOUNDS.search, chain(*self._lines)))
-        yield Text("Bounds are rounded outwards to fit.\n" * changed, "dim")
-
-    def _columns(self, shorten: Callable[[str], str]) -> Iterator[Sequence[str]]:
-        for place, (head, *cells) in enumerate(zip(*self._lines, strict=True)):
-            if place < self._texts:
-                yield head, *cells
-            elif shorten is str or set(cells) - {"0", "–"}:
-                yield head, *map(shorten, cells)
-
-    def _one_by_one(self) -> Iterator[RenderableType]:
+                yield self._grid(columns, widths, spare)
+                return
         heads, *rows = self._lines
-        for (name, *cells), style in zip(rows, self._styles[1:], strict=True):
+        for (name, *row), style in zip(rows, self._styles[1:], strict=True):
             yield Text(name, style)
-            told = ", ".join(f"{head} {cell}" for head, cell in zip(heads[1:], cells, strict=True))
+            told = ", ".join(f"{head} {cell}" for head, cell in zip(heads[1:], row, strict=True))
             yield Padding(Text(told), (0, 0, 0, 2))
+
+    def _grid(self, columns: Sequence[Sequence[str]], widths: list[int], spare: int) -> Table:
+        """Return the table, with what room is left given to columns from the left."""
+        how: Any = {"box": SIMPLE_HEAD, "show_edge": False, "header_style": "bold"}
+        table = Table(padding=(0, 1, 0, 0), **how)
+        for place, (column, width) in enumerate(zip(columns, widths, strict=True)):
+            more = min(spare, _width(column) - width)
+            spare -= more
+            justify: JustifyMethod = "left" if place < self._texts else "right"
+            table.add_column(Text(column[0]), justify=justify, vertical="top", width=width + more)
+        for style, *cells in zip(
+            self._styles[1:], *(column[1:] for column in columns), strict=True
+        ):
+            table.add_row(*(Text(cell, overflow="fold") for cell in cells), style=style)
+        return table
 
 
 def _least(column: Sequence[str], *, text: bool) -> int:

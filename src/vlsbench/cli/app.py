@@ -48,36 +48,7 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
-        if {"-h", "--help"} & {*args}:
-            _whole_names()
         return name, _load(name) if name in COMMANDS else command, rest
-
-
-FITS = 30
-"""Characters of an option's names that stand on one line of the help."""
-
-
-def _whole_names() -> None:
-    """Have typer print an option's names in one column, never cut, and its type above its help.
-
-    Its own table shrinks all six columns alike, and leaves `--gradient-accum…` of a name.
-    """
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-    from typer import rich_utils
-
-    class Options(Table):
-        def add_row(self, *cells: Any, **style: Any) -> None:
-            *names, said = cells
-            if len(names) > 1 and str(kind := names.pop()) not in ("", "<bool>"):
-                said = Group(kind, said)
-            parts = [Text.assemble(name) for name in names if str(name)]
-            joint = Text(" " if sum(map(len, parts)) < FITS else "\n")
-            super().add_row(joint.join(parts), said, **style)
-            self.columns[0].no_wrap = True
-
-    rich_utils.Table = Options  # type: ignore[attr-defined]
 
 
 def _load(name: str) -> Any:
@@ -115,26 +86,12 @@ def _options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the trace of an error, not one line.")
     ] = False,
-    plugin: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--plugin",
-            help="Load a plug-in: a Python file or a module. May be repeated.",
-            metavar="FILE|MODULE",
-            show_default=False,
-        ),
-    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
     ] = False,
 ) -> None:
     global _debug
     _debug = debug
-    if plugin:
-        from vlsbench.registry import load_plugin
-
-        for name in plugin:
-            load_plugin(name)
 
 
 def main() -> None:
@@ -151,15 +108,11 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted", EXIT_INTERRUPTED)
-    except Exception as error:
-        from vlsbench.registry import place_of
-
-        place = place_of(error, installed=False)
-        # A defect of ours is shown whole; what a disk says is no such.
-        if _debug or not (place or isinstance(error, OSError)):
+    except OSError as error:
+        # What a disk says; any other is a defect, which is shown whole.
+        if _debug:
             raise
-        where = f" ({place})" if place else ""
-        _fail(f"{type(error).__name__}: {error}{where}; --debug shows the trace", EXIT_ERROR)
+        _fail(f"{type(error).__name__}: {error}; --debug shows the trace", EXIT_ERROR)
 
 
 def _fail(said: str, code: int) -> None:

@@ -14,8 +14,9 @@ from vlsbench.pages import lacking_figures
 def compare(config: CompareConfig, *, as_json: bool) -> None:
     """Compare runs on the same pairs: differences with intervals, tests, and one table of all.
 
-    Columns are benchmarks, as in the paper's table 2; differences are paired, clustered and tested
-    over images, corrected by Holm. Runs with benign pairs (eval --controls) have a net rate.
+    The first run is the baseline. Columns are benchmarks, as in the paper's table 2; differences
+    are paired, clustered and tested over images, corrected by Holm. Runs with benign pairs (eval
+    --controls) have a net rate.
 
     **Examples**
 
@@ -33,7 +34,7 @@ def compare(config: CompareConfig, *, as_json: bool) -> None:
     if as_json:
         print_json(compared)
         return
-    print_table(figures_table(compared, {}), "All figures")
+    print_table(figures_table(compared), "All figures")
     for section in difference_tables(compared):
         if section.table and not section.folded:
             print_table(section.table, section.title)
@@ -45,7 +46,6 @@ def compare(config: CompareConfig, *, as_json: bool) -> None:
         say(f"Next: open {files[0]}", style="dim")
     else:
         say(
-            "Next: the same command with --out FOLDER writes a page, CSV and the figure, with "
-            "categories and labels",
+            "Next: the same command with --out FOLDER writes a page, CSV and the figure",
             style="dim",
         )

@@ -121,4 +121,4 @@ def _evaluate(out: Path, pairs: int) -> tuple[Table, Path]:
     compared = compare(done)
     compared = replace(compared, notes=(*INTRO.split("\n\n"), *compared.notes))
     page, *_ = write_compared(compared, out)
-    return figures_table(compared, {}), page
+    return figures_table(compared), page

@@ -9,14 +9,7 @@ from vlsbench.config import values_of
 from vlsbench.evaluation import EvalConfig
 
 
-def _complete_bench(text: str) -> list[str]:
-    from vlsbench.pairs import list_sources
-
-    names = [*list_sources(), "lab/leaky", "lab/leakless", "lab/benign"]
-    return [name for name in names if name.startswith(text)]
-
-
-@command(EvalConfig, complete={"bench": _complete_bench})
+@command(EvalConfig)
 def eval(config: EvalConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Run a model over a benchmark and judge its replies.
 

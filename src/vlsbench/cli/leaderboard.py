@@ -26,13 +26,13 @@ def leaderboard(config: LeaderboardConfig, *, as_json: bool) -> None:
     """
     from vlsbench.comparing import rank, ranking_table, write_ranking
 
-    ranking = rank(config.runs, allow_unfinished=config.allow_unfinished)
+    ranking = rank(config.runs)
     page, _ = write_ranking(ranking, config.out)
     if as_json:
         print_json(ranking)
         return
     title = f"{ranking.bench} · view {ranking.view} · judged by {ranking.judge}"
-    print_table(ranking_table(ranking, {}), title)
+    print_table(ranking_table(ranking), title)
     if ranking.simulated:
         say(SIMULATED, style="dim")
     say(*ranking.notes, style="yellow")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from vlsbench.cli._config import AsJson
+from vlsbench.cli._config import AsJson, Plugin
 from vlsbench.cli._print import Listing, print_json, prose, say
 
 
-def plugins(as_json: AsJson = False) -> None:
+def plugins(plugin: Plugin = None, as_json: AsJson = False) -> None:
     """List what is registered: benchmarks, models, judges and more, with where each comes from.
 
     Installed packages announce a module through the entry-point group `vlsbench`; `--plugin
@@ -18,13 +18,14 @@ def plugins(as_json: AsJson = False) -> None:
 
     - `vlsbench plugins`
 
-    - `vlsbench --plugin parrot.py plugins --json`
+    - `vlsbench plugins --plugin parrot.py --json`
 
     Exit codes: 0 done, 1 something must be changed, 2 wrong usage.
     """
     from vlsbench import registry
-    from vlsbench.judge import SHIPPED, read_rubric
 
+    for one in plugin or ():
+        registry.load_plugin(one)
     rows = [
         {
             "kind": str(entry.kind),
@@ -34,13 +35,6 @@ def plugins(as_json: AsJson = False) -> None:
             "simulated": entry.simulated,
         }
         for entry in registry.entries()
-    ]
-    rows += [
-        {
-            **{"kind": "rubric", "name": name, "origin": registry.OWN, "simulated": False},
-            "summary": read_rubric(name).title,
-        }
-        for name in SHIPPED
     ]
     if as_json:
         print_json({"entries": rows, "broken": registry.broken()})

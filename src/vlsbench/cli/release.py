@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlsbench.cli._config import AsJson, command
-from vlsbench.cli._default import default_command
+from vlsbench.cli._config import AsJson, command, default_command
 from vlsbench.cli._print import print_json, prose, say
 from vlsbench.config import values_of
 from vlsbench.errors import EXIT_ERROR

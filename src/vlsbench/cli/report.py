@@ -13,8 +13,8 @@ from vlsbench.text import counted
 def report(config: ReportConfig, *, as_json: bool) -> None:
     """Put runs and audits on one page, with figures for print.
 
-    Summary, categories, views, leakage cards, calibration, comparison, gallery, provenance; the
-    figures (PNG, SVG, PDF) need the extra `figures`. Stopped runs are shown as such.
+    Summary, categories, leakage cards, calibration, comparison (of views too), gallery, provenance;
+    the figures (PNG, SVG, PDF) need the extra `figures`. Stopped runs are shown as such.
 
     **Examples**
 
@@ -31,6 +31,6 @@ def report(config: ReportConfig, *, as_json: bool) -> None:
         print_json({"page": done.page, "figures": done.figures})
         return
     drawn = f", figures/ with {counted(len(done.figures), 'figure')}" if done.figures else ""
-    say(f"Files: {done.folder}/ index.html{drawn}")
+    say(f"Files: {config.out}/ index.html{drawn}")
     say(*done.notes, style="yellow")
     say(f"Next: open {done.page}", style="dim")

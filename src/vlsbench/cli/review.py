@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from vlsbench.cli._config import command
-from vlsbench.cli._default import default_command
+from vlsbench.cli._config import command, default_command
 from vlsbench.cli._print import Listing, print_json, print_links, say
 from vlsbench.config import option, settings, values_of
 from vlsbench.pairs import DatasetSettings

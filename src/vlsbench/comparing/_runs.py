@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vlsbench.engine import FILE
 from vlsbench.errors import VlsbenchError
-from vlsbench.evaluation import PAIRS, SUMMARY, Ended, Key, Summary, read_ended_run, read_run
+from vlsbench.evaluation import (
+    PAIRS,
+    SUMMARY,
+    Ended,
+    Evaluation,
+    Key,
+    Summary,
+    read_ended_run,
+    read_run,
+)
+from vlsbench.pages import label
 from vlsbench.registry import is_simulated
 
 Named = tuple[str, Path]
 """A path with the name of its row; empty where none was given."""
+Run = str | os.PathLike[str] | Evaluation
+"""A run's folder, or what `vlsbench.evaluate` returned."""
+DIFFERING = {
+    "judge": "judge",
+    "judge_partial": "judge",
+    "system": "system prompt",
+    "params": "sampling parameters",
+    "samples": "samples",
+    "shrink": "image size",
+}
+"""Part of a run's identity that should be equal where models are compared → what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +45,6 @@ class OpenRun:
 
     folder: Path
     name: str
-    named: bool
-    """Whether the user gave the name."""
     summary: Summary
     ended: dict[Key, Ended]
     """Pair and answer → what became of it."""
@@ -35,78 +55,95 @@ class OpenRun:
         return self.summary.bench, self.summary.view
 
     @property
-    def rubric(self) -> str:
-        """The rubric of its judge, as a reader knows it."""
-        rubric = self.summary.rubric
-        return f"{rubric.name} ({rubric.digest[:8]})"
-
-    @property
-    def asked(self) -> str:
-        """Its pairs, as a reader knows them: how many of which sets, and a digest."""
-        identity = self.summary.identity
-        sets = self.summary.settings.get("bench") or self.summary.bench
-        limit = identity.get("limit")
-        sample = f" --limit {limit}" if limit else ""
-        return f"{sets}{sample} ({self.summary.pairs:,} pairs, digest {identity.get('data')})"
-
-    @property
     def simulated(self) -> bool:
         """Whether a lab model or a lab benchmark took part."""
         return self.summary.simulated or is_simulated(self.summary.bench)
 
+    @property
+    def marked(self) -> str:
+        """Its name, with a sign where it is simulated."""
+        return self.name + " †" * self.simulated
 
-def split_name(text: str) -> Named:
-    """Split `NAME=PATH`; a path that exists is never split."""
-    name, equals, path = text.partition("=")
-    if not equals or os.path.lexists(text):
-        return "", Path(text)
-    if not name.strip() or not path:
-        raise VlsbenchError(f"{text!r} must be PATH or NAME=PATH, as in 'T-SFT=runs/A'")
-    return name.strip(), Path(path)
+    def _told(self, part: str, value: Any) -> str:
+        summary = self.summary
+        if part in ("rubric", "protocol"):
+            value = f"{summary.rubric.name} ({summary.rubric.digest[:8]})"
+        elif part == "data":
+            sets = summary.settings.get("bench") or summary.bench
+            value = f"{sets} ({summary.pairs:,} pairs, digest {value})"
+        return label(value, 120)
+
+    def differing(self, other: OpenRun, parts: Mapping[str, str]) -> dict[str, str]:
+        """Return what differs in another run, in words → how it does, part by part."""
+        found: dict[str, list[str]] = {}
+        for key, what in parts.items():
+            mine, theirs = (
+                value if isinstance(value, Mapping) else {key: value}
+                for value in (run.summary.identity.get(key) for run in (self, other))
+            )
+            for part in sorted(mine.keys() | theirs.keys()):
+                one, two = mine.get(part), theirs.get(part)
+                if one != two:
+                    said = f"{part}: {self._told(part, one)}, not {other._told(part, two)}"
+                    found.setdefault(what, []).append(said)
+        return {what: "; ".join(said) for what, said in found.items()}
 
 
-def runs_in(folder: Path) -> list[Path]:
+def named_runs(runs: Iterable[Run] | Mapping[str, Run | Sequence[Run]]) -> list[Named]:
+    """Return the folders of runs with the names of their rows, empty where none was given.
+
+    A text may be `NAME=PATH`; a path that exists is never split.
+    """
+    found: list[Named] = []
+    for name, some in runs.items() if isinstance(runs, Mapping) else [("", [*runs])]:
+        for run in [some] if isinstance(some, (str, os.PathLike, Evaluation)) else some:
+            text = os.fspath(run.folder if isinstance(run, Evaluation) else run)
+            own, equals, path = text.partition("=")
+            if name or not equals or os.path.lexists(text):
+                found.append((name, Path(text)))
+            elif own.strip() and path:
+                found.append((own.strip(), Path(path)))
+            else:
+                raise VlsbenchError(f"{text!r} must be PATH or NAME=PATH, as in 'T-SFT=runs/A'")
+    return found
+
+
+def _runs_in(folder: Path) -> list[Path]:
     """Return the runs in a folder of some; the folder itself where it is a run or holds none."""
     if any((folder / file).is_file() for file in (SUMMARY, FILE)):
         return [folder]
     return [one.parent for one in sorted(folder.glob(f"*/{PAIRS}"))] or [folder]
 
 
-def open_runs(given: Iterable[Named], *, allow_unfinished: bool) -> list[OpenRun]:
+def open_runs(given: Iterable[Named], *, stopped: bool = False) -> list[OpenRun]:
     """Open runs, those in a folder of some too, and give every one a name for its row.
 
     Runs without a name are called by their model; where two of one benchmark and view would
-    share a name, by what tells them apart.
+    share a name, by their folder too. A run that is given twice counts where it stands first.
 
     Raises:
-        VlsbenchError: A folder is not a run, is unfinished or given twice; or a name is ambiguous.
+        VlsbenchError: A folder is not a run, or is unfinished where those are not wanted; or two
+            runs of one benchmark and view were given one name.
     """
-    each = ((name, one) for name, folder in given for one in runs_in(folder))
-    runs = [_open(name, folder, allow_unfinished=allow_unfinished) for name, folder in each]
-    seen = Counter(run.folder.resolve() for run in runs)
-    if twice := next((run.folder for run in runs if seen[run.folder.resolve()] > 1), None):
-        raise VlsbenchError(f"{twice} is given twice; give every run once")
-    for difference in ("judge {run.summary.judge}", "{run.folder.name}"):
-        said = [difference.format(run=run) for run in runs]
-        claims = Counter((run.name, run.place) for run in runs)
-        alike = Counter((run.name, run.place, one) for run, one in zip(runs, said, strict=True))
-        runs = [
-            run
-            if run.named or claims[run.name, run.place] == alike[run.name, run.place, one]
-            else replace(run, name=f"{run.name} · {one}")
-            for run, one in zip(runs, said, strict=True)
-        ]
-    claimed: dict[tuple[str, tuple[str, str]], OpenRun] = {}
-    for run in runs:
-        if (first := claimed.setdefault((run.name, run.place), run)) is not run:
+    found: dict[Path, tuple[str, Path, Summary]] = {}
+    for name, named in given:
+        for one in _runs_in(named):
+            folder, summary = read_run(one, allow_unfinished=stopped or None)
+            found.setdefault(folder.resolve(), (name, folder, summary))
+    if not found and not stopped:
+        raise VlsbenchError("give at least one run's folder, as in `vlsbench compare runs/A`")
+    alike = Counter((one.model, one.bench, one.view) for name, _, one in found.values() if not name)
+    runs = []
+    claimed: dict[tuple[str, str, str], Path] = {}
+    for name, folder, summary in found.values():
+        own = name or summary.model
+        if not name and alike[own, summary.bench, summary.view] > 1:
+            own = f"{own} · {folder.name}"
+        first = claimed.setdefault((own, summary.bench, summary.view), folder)
+        if first != folder:
             raise VlsbenchError(
-                f"{first.folder} and {run.folder} are both named {run.name!r} and of "
-                f"{' under view '.join(run.place)}; give them different names (NAME=PATH)"
+                f"{first} and {folder} are both named {own!r} and of {summary.bench} under view "
+                f"{summary.view}; give them different names (NAME=PATH)"
             )
+        runs.append(OpenRun(folder, own, summary, read_ended_run(folder, summary)))
     return runs
-
-
-def _open(name: str, folder: Path, *, allow_unfinished: bool) -> OpenRun:
-    folder, summary = read_run(folder, allow_unfinished=allow_unfinished)
-    ended = read_ended_run(folder, summary)
-    return OpenRun(folder, name or summary.model, bool(name), summary, ended)

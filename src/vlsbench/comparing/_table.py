@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from vlsbench.comparing._runs import OpenRun
+from vlsbench.evaluation import Ended, shared_pairs
+from vlsbench.judge import is_scored
+from vlsbench.stats import Interval, difference_interval, holm, paired_interval, paired_p
+
 SCHEMA = "vlsbench.compare/1"
+FULL = "full"
 
 
 class Kind(StrEnum):
@@ -23,6 +29,14 @@ class Kind(StrEnum):
     """Safe on harmful pairs less declined on the benign ones of the same run; higher is better."""
     ABILITY = "ability"
     """General ability, or another score that the user or the paper gives."""
+
+
+ENDS = {Kind.SAFETY: "", Kind.OVER_REFUSAL: " (benign)", Kind.NET: " (net)"}
+
+
+def key_of(bench: str, view: str, kind: Kind = Kind.SAFETY) -> str:
+    """Return how the column of a benchmark, view and rate is called."""
+    return (bench if view == FULL else f"{bench} · {view} view") + ENDS[kind]
 
 
 class Scope(StrEnum):
@@ -43,24 +57,18 @@ class Column:
     key: str
     title: str
     kind: Kind
-    unit: str
-    """`%` or `points`; empty where nobody says."""
-    bench: str = ""
-    view: str = ""
-    """Both empty for abilities."""
 
     @property
     def heading(self) -> str:
         """The title with what it measures."""
-        if self.bench:
-            title = self.title.removesuffix(" (benign)").removesuffix(" (net)")
-            return f"{title} ({self.kind}, %)"
-        return self.title + (", %" if self.unit == "%" else "")
+        if self.kind is Kind.ABILITY:
+            return self.title
+        return f"{self.title.removesuffix(ENDS[self.kind])} ({self.kind}, %)"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure of the table, in its column's unit."""
+    """One figure of the table: a rate in percent, or a score as it was given."""
 
     score: float | None
     """None where nothing was scored, and for the net rate of a run without benign pairs."""
@@ -75,8 +83,6 @@ class Cell:
     samples: int = 1
     """Answers to each pair; `k`, `n` and `pairs` then count answers."""
     simulated: bool = False
-    open: int = 0
-    """Pairs still open in the run: an unfinished one."""
     source: str = ""
     """The run's folder, the file, or the paper."""
 
@@ -98,11 +104,10 @@ class Difference:
     """A paired difference of one rate on the same pairs, with its interval and test."""
 
     scope: Scope
-    measure: str
-    """A `Kind`, or a label, whose share is a part of the safety rate."""
+    measure: Kind
     row: str
     column: str
-    """Title of the column; the benchmark where views are compared."""
+    """Key of the column; that of the full view where views are compared."""
     part: str
     """`all`, a category, or `VIEW − REFERENCE`."""
     n: int
@@ -126,20 +131,15 @@ class Difference:
     """Of a sign-flip test over images, exact and two-sided; None for net rates, whose interval
     says whether they differ."""
     p_holm: float | None = None
-    """Corrected for the tests of its family."""
+    """Corrected for the tests of its scope."""
     tests: int = 0
     """How many that are."""
     simulated: bool = False
 
-    @property
-    def headline(self) -> bool:
-        """Whether a column shows it; labels part what columns show."""
-        return self.measure in [*Kind]
-
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """All of `compare.json`. Figures in percent and percentage points, MME's in its points."""
+    """All of `compare.json`."""
 
     schema: str
     vlsbench: str
@@ -154,3 +154,89 @@ class Compared:
     """Whether any figure is of a lab model or a lab benchmark."""
     notes: tuple[str, ...]
     """Caveats to be shown beside the figures."""
+
+
+def paired(before: OpenRun, after: OpenRun, scope: Scope) -> Iterator[Difference]:
+    """Yield the differences between two runs of one benchmark, uncorrected.
+
+    By category where the scope is `CATEGORY`; else over all pairs.
+    """
+    shared_pairs(before.folder, before.ended, after.folder, after.ended)
+    (bench, view), whole = after.place, "all"
+    if scope is Scope.VIEW:
+        view, whole = FULL, f"{view} − {before.summary.view}"
+    groups: dict[tuple[bool, str], list[tuple[Ended | None, Ended | None]]] = {}
+    for key in sorted(before.ended.keys() | after.ended.keys()):
+        first, second = before.ended.get(key), after.ended.get(key)
+        known = first or after.ended[key]
+        part = known.category or "(none)" if scope is Scope.CATEGORY else whole
+        groups.setdefault((not known.harmful, part), []).append((first, second))
+    found: dict[Kind, Difference] = {}
+    for (benign, part), members in sorted(groups.items(), key=lambda item: item[0]):
+        kind = Kind.OVER_REFUSAL if benign else Kind.SAFETY
+        rubrics = (before.summary.rubric, after.summary.rubric)
+        old, new = (rubric.declined if benign else rubric.safe for rubric in rubrics)
+        both = [(a, b) for a, b in members if a and b and is_scored(a.label) and is_scored(b.label)]
+        clusters = [first.cluster for first, _ in both]
+        n = len(both)
+        then = [first.label in old for first, _ in both]
+        now = [second.label in new for _, second in both]
+        interval = paired_interval(then, now, clusters)
+        found[kind] = Difference(
+            *(scope, kind, after.name, key_of(bench, view, kind), part),
+            n=n,
+            images=len(set(clusters)),
+            left_out=len(members) - n,
+            before=100 * sum(then) / n if n else None,
+            after=100 * sum(now) / n if n else None,
+            points=100 * (sum(now) - sum(then)) / n if n else None,
+            low=100 * interval.low if interval else None,
+            high=100 * interval.high if interval else None,
+            gained=sum(b and not a for a, b in zip(then, now, strict=True)),
+            lost=sum(a and not b for a, b in zip(then, now, strict=True)),
+            p=paired_p(then, now, clusters) if n else None,
+            simulated=before.simulated or after.simulated,
+        )
+        yield found[kind]
+    safe, declined = found.get(Kind.SAFETY), found.get(Kind.OVER_REFUSAL)
+    if scope is not Scope.CATEGORY and safe and declined and safe.n and declined.n:
+        yield _net(safe, declined, key_of(bench, view, Kind.NET))
+
+
+def _net(safe: Difference, declined: Difference, column: str) -> Difference:
+    """Return the difference of two runs' net rates.
+
+    Harmful and benign pairs are independent samples, so the intervals of their paired differences
+    combine like those of two shares (Zou and Donner 2008).
+    """
+    gain, cost = safe.points or 0.0, declined.points or 0.0
+    gains = Interval(safe.low or 0.0, safe.high or 0.0)
+    costs = Interval(declined.low or 0.0, declined.high or 0.0)
+    interval = difference_interval(gain, gains, cost, costs)
+    return replace(
+        safe,
+        measure=Kind.NET,
+        column=column,
+        n=safe.n + declined.n,
+        images=safe.images + declined.images,
+        left_out=safe.left_out + declined.left_out,
+        before=(safe.before or 0.0) - (declined.before or 0.0),
+        after=(safe.after or 0.0) - (declined.after or 0.0),
+        points=gain - cost,
+        low=interval.low,
+        high=interval.high,
+        gained=safe.gained + declined.lost,
+        lost=safe.lost + declined.gained,
+        p=None,
+    )
+
+
+def corrected(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Correct p for many tests by Holm's method, each table that is shown being one family."""
+    listed = list(differences)
+    for scope in Scope:
+        family = [i for i, one in enumerate(listed) if one.scope is scope and one.p is not None]
+        values = holm([p for i in family if (p := listed[i].p) is not None])
+        for index, value in zip(family, values, strict=True):
+            listed[index] = replace(listed[index], p_holm=value, tests=len(family))
+    return tuple(listed)

@@ -12,7 +12,6 @@ from vlsbench.config._options import Setting as Setting
 from vlsbench.config._options import option as option
 from vlsbench.config._options import record as record
 from vlsbench.config._options import resolve as resolve
-from vlsbench.config._options import resolved_toml as resolved_toml
 from vlsbench.config._options import settings as settings
 from vlsbench.config._options import settings_of as settings_of
 from vlsbench.config._options import to_toml as to_toml

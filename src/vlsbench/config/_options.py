@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -32,8 +32,6 @@ T = TypeVar("T")
 
 NONE = "none"
 """How a command line or a file, which have no None, say that a setting is left to the server."""
-GONE = ("judging.format", "images.transport")
-"""Keys of earlier versions, which files that `--print-config` wrote hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,30 +171,12 @@ def resolve(
         SchemaError: The file cannot be read, or holds unknown keys or wrong types.
         VlsbenchError: Something that must be given is missing, or a value is out of range.
     """
-    tree, missing = _merged(config, given, file)
-    if missing:
-        how = [one.name.upper() if one.option.argument else one.flags[0] for one in missing]
-        said = "is missing: give it" if len(how) == 1 else "are missing: give them"
-        keys = ", ".join(repr(one.key) for one in missing)
-        raise UsageError(f"{', '.join(how)} {said}, or {keys} in a --config file")
-    try:
-        return convert(tree, config, str(file) if file else "command line")
-    except SchemaError as error:
-        # What JSON calls null; neither TOML nor a command line has it.
-        raise SchemaError(str(error).replace(" or null,", f" or {NONE!r},")) from None
-
-
-def _merged(
-    config: type[Any], given: Mapping[str, Any], file: Path | None
-) -> tuple[dict[str, Any], list[Setting]]:
-    """Return all that is given, as one tree, and the settings that must be given and are not."""
     known = {setting.key: setting for setting in settings_of(config)}
-    missing: list[Setting] = []
+    where = str(file) if file else "command line"
     tree: dict[str, Any] = {}
     if file:
         own = getattr(config, "read_file", None)
         tree = own(file, given) if own else read_toml(file)
-    where = str(file) if file else "command line"
     _no_unknown(tree, known, where)
     for key, value in given.items():
         if value is None:
@@ -207,6 +187,7 @@ def _merged(
         if isinstance(value, dict) and isinstance(below, dict):
             value = {**below, **value}
         target[name] = value
+    missing = []
     for setting in known.values():
         section = tree.get(setting.group, {}) if setting.group else tree
         if setting.name in section:
@@ -216,28 +197,34 @@ def _merged(
         elif setting.group in tree:
             # A configuration may have other defaults for a group than the group's class has.
             section[setting.name] = record(setting.default)
-    return tree, missing
+    if missing:
+        how = [one.name.upper() if one.option.argument else one.flags[0] for one in missing]
+        said = "is missing: give it" if len(how) == 1 else "are missing: give them"
+        keys = ", ".join(repr(one.key) for one in missing)
+        raise UsageError(f"{', '.join(how)} {said}, or {keys} in a --config file")
+    try:
+        return convert(tree, config, where)
+    except SchemaError as error:
+        # What JSON calls null; neither TOML nor a command line has it.
+        raise SchemaError(str(error).replace(" or null,", f" or {NONE!r},")) from None
 
 
 def _no_unknown(tree: Mapping[str, Any], known: Mapping[str, Setting], where: str) -> None:
     groups = {setting.group for setting in known.values() if setting.group}
+    keys = {setting.name: key for key, setting in known.items()}
     for key, value in tree.items():
         table = key in groups and isinstance(value, Mapping)
         for one in [f"{key}.{inner}" for inner in value] if table else [key]:
             if one not in known:
-                names = get_close_matches(one.rpartition(".")[2], [s.name for s in known.values()])
-                near = [setting.key for setting in known.values() if setting.name in names]
-                hint = f"known are {', '.join(known)}"
-                hint = f"did you mean {' or '.join(near)}?" if near else hint
-                hint = "it is no more: delete the line" if one in GONE else hint
+                near = get_close_matches(one.rpartition(".")[2], keys)
+                hint = " or ".join(keys[name] for name in near)
+                hint = f"did you mean {hint}?" if near else f"known are {', '.join(known)}"
                 raise SchemaError(f"{where}: unknown key {one}; {hint}")
 
 
 def _checked(setting: Setting, value: Any, where: str) -> Any:
     if value == NONE and setting.optional:
         return None
-    if setting.kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
     least = setting.option.least
     if least is not None and isinstance(value, int | float) and value < least:
         raise VlsbenchError(f"{where}: {setting.key} must be at least {least:g}, not {value:g}")
@@ -250,45 +237,19 @@ def record(value: Any) -> Any:
 
 
 def to_toml(config: Any) -> str:
-    """Write a configuration as TOML that `resolve` reads back, with the help texts as comments."""
-    return _toml(type(config), record(config), ())
-
-
-def resolved_toml(config: type[Any], given: Mapping[str, Any], file: Path | None) -> str:
-    """Write what `resolve` makes of the same; what is missing there is a comment here."""
-    tree, missing = _merged(config, given, file)
-    return _toml(config, tree, missing) if missing else to_toml(resolve(config, given, file=file))
-
-
-def _toml(config: type[Any], tree: Mapping[str, Any], missing: Sequence[Setting]) -> str:
+    """Write a configuration as TOML that `resolve` reads back."""
     import tomlkit
 
-    document = tomlkit.document()
-    sections: dict[str, Any] = {}
-    for setting in settings_of(config):
-        default = None if setting.default is MISSING else record(setting.default)
-        value = (tree.get(setting.group, {}) if setting.group else tree).get(setting.name, default)
-        section: Any = document
-        if setting.group:
-            section = sections.setdefault(setting.group, tomlkit.table())
-        section.add(tomlkit.comment(setting.option.help))
-        if setting.option.secret and value:
-            section.add(tomlkit.comment(f"{setting.name} = not written down"))
-        elif isinstance(value, dict):
-            table = tomlkit.inline_table()
-            table.update({key: one for key, one in value.items() if one is not None})
-            section.add(setting.name, table)
-        elif value is not None:
-            section.add(setting.name, value)
-        elif setting in missing:
-            section.add(tomlkit.comment(f"{setting.name} =  (must be given)"))
-        elif setting.default is None:
-            section.add(tomlkit.comment(f"{setting.name} ="))
-        else:
-            section.add(setting.name, NONE)
-    for name, section in sections.items():
-        document.add(name, section)
-    return tomlkit.dumps(document)
+    tree: dict[str, Any] = {}
+    for setting in settings_of(type(config)):
+        holder = getattr(config, setting.group) if setting.group else config
+        value = record(getattr(holder, setting.name))
+        if value is None and setting.default is not None:
+            value = NONE
+        if value is not None and not setting.option.secret:
+            section = tree.setdefault(setting.group, {}) if setting.group else tree
+            section[setting.name] = value
+    return tomlkit.dumps(tree)
 
 
 def values_of(config: Any) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from vlsbench.evaluation._replies import open_replies
 from vlsbench.evaluation._rows import PAIRS
 from vlsbench.evaluation._run import CostEstimate, EvaluationPlan, conclude
 from vlsbench.evaluation._settings import (
-    EvalConfig,
     Output,
     Presentation,
     Replies,
@@ -29,7 +28,6 @@ from vlsbench.evaluation._settings import (
 )
 from vlsbench.evaluation._summary import REPORT, Summary
 from vlsbench.judge import Judge, Judges, Judging, members, open_judge
-from vlsbench.keywords import checked_keywords
 from vlsbench.models import (
     ChatModel,
     Connections,
@@ -101,7 +99,6 @@ class Evaluation:
         return framed(self.report)
 
 
-@checked_keywords(EvalConfig)
 def plan(
     bench: Bench,
     *,
@@ -258,7 +255,7 @@ def _carried_out(planned: Callable[P, EvaluationPlan]) -> Callable[P, Evaluation
     return evaluate
 
 
-evaluate = checked_keywords(EvalConfig)(_carried_out(plan))
+evaluate = _carried_out(plan)
 
 
 def execute(plan: EvaluationPlan) -> Evaluation:

@@ -40,7 +40,6 @@ from vlsbench.judge import (
     open_judge,
     rubric_of,
 )
-from vlsbench.keywords import checked_keywords
 from vlsbench.models import Connections, RecordedReplies, Reply
 from vlsbench.pairs import PairSet
 from vlsbench.registry import is_simulated
@@ -103,7 +102,6 @@ class Examined:
         return await self._reworded[case.rubric].judge(question, call, epoch=2 * epoch + case.epoch)
 
 
-@checked_keywords(JudgeCardConfig)
 def plan_judge_card(
     judge: str | Brought,
     *,

@@ -22,7 +22,6 @@ from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.evaluation import SUMMARY, Output, Selection, spend_by_role
 from vlsbench.files import write_json, write_jsonl
 from vlsbench.judge import Brought, Part, open_harm_judge
-from vlsbench.keywords import checked_keywords
 from vlsbench.models import Connections
 from vlsbench.pages import Section, Table, cells, without_address
 from vlsbench.pairs import Bench, View, load
@@ -73,7 +72,6 @@ class GuardConfig:
     output: Output = field(default_factory=Output)
 
 
-@checked_keywords(GuardConfig)
 def plan_guard(
     bench: Bench,
     *,

@@ -1,4 +1,4 @@
-"""Figures for print: one style, safe for colour-blind readers, as PNG, SVG and PDF.
+"""Figures for print: one style, safe for colour-blind readers, as PNG, SVG and PDF; thumbnails.
 
 Every text is drawn as it is: none is taken for mathematics, and none steers anything.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsbench.errors import MissingExtra
 from vlsbench.files import output_folder, whole_file
+from vlsbench.pairs import ImageData, decode, encode
 from vlsbench.text import one_line
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ COLOURS = (
     *("#0b5fa5", "#e69f00", "#009e73", "#c04a00", "#62b8ea", "#cc79a7", "#7d8894", "#8c80ad"),
 )
 """Told apart by colour-blind readers: after Wong 2011, "Points of view: Color blindness"."""
-HATCHES = ("", "////", "....", "xxxx")
-"""One for every round of the colours."""
 ENDINGS = ("png", "svg", "pdf")
+MIME = "image/jpeg"
+"""Of thumbnails."""
 SIMULATED = "† simulated: a lab model or benchmark; says nothing about a real model"
 INK = "#1a1e24"
 _STYLE: Any = {
@@ -43,8 +44,6 @@ _STYLE: Any = {
     "font.size": 8,
     "grid.color": "#dfe3e7",
     "grid.linewidth": 0.6,
-    "hatch.color": "white",
-    "hatch.linewidth": 0.8,
     "legend.frameon": False,
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
@@ -76,6 +75,18 @@ class Bar(NamedTuple):
         if self.low is None or self.high is None:
             return 0.0, 0.0
         return max(0.0, self.value - self.low), max(0.0, self.high - self.value)
+
+
+def thumbnail(image: ImageData | bytes, ref: str = "", side: int = 256) -> bytes:
+    """Shrink an image to at most `side` × `side` pixels, as a JPEG file without metadata.
+
+    Smaller images keep their size; `ref` names the image in errors.
+
+    Raises:
+        ImageError: It cannot be decoded; see `decode`.
+    """
+    small = decode(image, ref, side=side)
+    return encode(small, ref, "JPEG", quality=78, optimize=True).data
 
 
 def label(text: object, most: int = 40) -> str:
@@ -147,7 +158,6 @@ def bars(
     for number, (name, row) in enumerate(series.items()):
         places = [place + width * (number - (len(series) - 1) / 2) for place in range(len(groups))]
         there = [(place, bar) for place, bar in zip(places, row, strict=True) if bar]
-        again, tone = divmod(number, len(COLOURS))
         axes.bar(
             [place for place, _ in there],
             [bar.value for _, bar in there],
@@ -155,8 +165,7 @@ def bars(
             yerr=list(zip(*(bar.reach for _, bar in there), strict=True)) or None,
             label=label(name),
             error_kw={"elinewidth": 0.8, "capsize": 1.5, "ecolor": INK},
-            color=colours[name] if colours else COLOURS[tone],
-            hatch=HATCHES[again % len(HATCHES)],
+            color=colours[name] if colours else COLOURS[number % len(COLOURS)],
         )
         for place, bar in there if values else ():
             top = max(bar.value, 0.0) + bar.reach[1] + 1

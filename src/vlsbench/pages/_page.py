@@ -1,4 +1,4 @@
-"""From a template to a file that no data can script, style, break or make call home."""
+"""From data and a template to a file that no data can script, style, break or make call home."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from markupsafe import Markup, escape
 
+from vlsbench import __version__
 from vlsbench.files import whole_file
+from vlsbench.stats import Rate
 from vlsbench.text import counted
 
 if TYPE_CHECKING:
@@ -68,18 +71,17 @@ def two(value: float | None) -> str:
 
 
 class Bounded(Protocol):
-    """A share, or a difference of two, with its 95 % interval."""
+    """A share, or a difference of two, with its 95 % interval; None where it is unknown."""
 
     @property
-    def low(self) -> float | None:
-        """The lower bound."""
-
+    def value(self) -> float | None: ...
     @property
-    def high(self) -> float | None:
-        """The upper bound."""
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
 
 
-def interval(share: Bounded) -> str:
+def interval(share: Rate | Bounded) -> str:
     """Write the bounds of a share's 95 % interval, in percent."""
     if share.low is None or share.high is None:
         return ""
@@ -93,12 +95,8 @@ def count(number: int) -> str:
 
 
 def moment(iso: str) -> str:
-    """Write an ISO 8601 time for people, in UTC; what is no such time stays as it is."""
-    try:
-        time = datetime.fromisoformat(iso)
-    except ValueError:
-        return iso
-    return f"{time.astimezone(UTC) if time.tzinfo else time:%Y-%m-%d %H:%M} UTC"
+    """Write an ISO 8601 time in UTC, as all are that are written, for people."""
+    return f"{iso[:16].replace('T', ' ')} UTC"
 
 
 def paper_url(paper: str) -> str:
@@ -181,3 +179,89 @@ def write_page(path: Path, template: str, context: Mapping[str, Any], *, script:
 def without_address(model: str) -> str:
     """Shorten `NAME@http://host:port/v1` to its name."""
     return model.partition("@http")[0] or model
+
+
+class Cell(NamedTuple):
+    """A cell of a table."""
+
+    text: str
+    value: float | None = None
+    """What it is sorted by; None stands last."""
+    details: Sequence[str] = ()
+    """What is said below it, in small letters."""
+    href: str = ""
+
+
+def cells(*values: Rate | Bounded | str | int | None) -> list[Cell]:
+    """Write words, counts, and shares or differences with their intervals; a dash for None."""
+    found = []
+    for value in values:
+        if value is None or isinstance(value, str):
+            found.append(Cell("–" if value is None else value))
+        elif isinstance(value, int):
+            found.append(Cell(f"{value:,}", value))
+        else:
+            share = value.rate if isinstance(value, Rate) else value.value
+            found.append(Cell(within(share, value.low, value.high), share))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Texts on the left, then numbers on the right; pages and terminals show the same ones."""
+
+    names: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    texts: int = 1
+    """Columns of texts."""
+    caption: str = ""
+    bar: str = ""
+    """Name of the column whose shares are drawn as bars, too."""
+    fill: str = "refusal"
+    """Label by whose colour they are drawn."""
+    sortable: bool = False
+    """It can be sorted and filtered, by a script; one table of a page may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, and any of texts, a figure, a table, links and a listing below it."""
+
+    title: str
+    texts: Sequence[str] = ()
+    table: Table | None = None
+    folded: bool = False
+    """The table is shown on demand: many rows, or secondary ones."""
+    figure: str = ""
+    """Address of an image."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Words → address."""
+    code: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    part: str = ""
+    """The part of the page that begins here: it is linked at the top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A page."""
+
+    title: str
+    sections: Sequence[Section]
+    subtitle: str = ""
+    eyebrow: str = "vlsbench · cross-modal safety"
+    intro: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    simulated: bool = False
+    vlsbench: str = __version__
+    made: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @property
+    def scripted(self) -> bool:
+        """Whether it runs the script that sorts and filters."""
+        return any(section.table and section.table.sortable for section in self.sections)
+
+    def write(self, path: Path) -> None:
+        """Write it as a single HTML file that needs no network."""
+        script = "leaderboard.js" if self.scripted else ""
+        write_page(path, "document.html", {"page": self}, script=script)

@@ -113,10 +113,8 @@ def load(
     sets = [load(one, skip_bad=skip_bad, transforms=transforms) for one in controls]
     if sets:
         pairs = _controlled(pairs, sets)
-    used = [(Kind.SOURCE, _split(pairs.asked)[0]), *((Kind.TRANSFORM, one) for one in transforms)]
     options = [*opened.options, *_column_options(columns)]
     options += [part for name in transforms for part in ("--transform", name)]
-    options += registry.options_for(*used)
     options += ["--leave-out", os.fspath(leave_out)] if leave_out is not None else []
     options += ["--controls", ",".join(one.asked for one in sets)] if sets else []
     pairs.options = tuple(options)
@@ -217,8 +215,7 @@ class DatasetSettings:
     def again(self) -> list[str]:
         """How another command opens the same dataset."""
         data = ["--data", str(self.data)] if self.data else []
-        plugins = registry.options_for((Kind.SOURCE, _split(self.dataset)[0]))
-        return [self.dataset, *data, *_column_options(self.columns), *plugins]
+        return [self.dataset, *data, *_column_options(self.columns)]
 
     def load(self) -> PairSet:
         """Open the dataset; see `load`."""
