@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +26,7 @@ from inprocess_parts import (
     build,
     device_of,
     pairs_of,
+    wait,
     with_params,
 )
 from vlsbench.models import HfChat, Loading, LocalModel, Request
@@ -59,7 +62,7 @@ def checks(options: argparse.Namespace) -> dict[str, Any]:
             found[f"{name} {dtype}: equal replies of 32, batch 1 and 8"] = equal
             found[f"{name} {dtype}: words before the first difference"] = round(words, 3)
         found[f"{name}: different replies"] = len(set(texts["float32"]))
-    for check in (loaded, crowded):
+    for check in (windows, loaded, crowded):
         try:
             found |= check(device)
         except Exception as error:  # the others count all the same
@@ -73,6 +76,36 @@ def sharpen(model: Any) -> None:
     for part in model.parameters():
         if part.dim() > 1:
             part.data.mul_(4)
+
+
+def windows(device: str) -> dict[str, Any]:
+    """Is packed attention the towers' own, and how fast is it?"""
+    import torch
+
+    kind = torch.float32 if device == NOTHING else torch.bfloat16
+    model, processor = build("tiny-qwen2.5-vl", device, kind)
+    image = pairs_of(1, 504)[0].images[0]
+    from PIL import Image
+
+    seen = processor.image_processor(
+        [Image.open(io.BytesIO(image.data))] * 8, return_tensors="pt"
+    ).to(device)
+    tower = model.model.visual
+
+    def look() -> tuple[Any, float]:
+        with torch.inference_mode():
+            tower(seen["pixel_values"].to(kind), grid_thw=seen["image_grid_thw"])
+            wait(model)
+            began = time.perf_counter()
+            made = tower(seen["pixel_values"].to(kind), grid_thw=seen["image_grid_thw"])
+            wait(model)
+        return made.pooler_output.float(), time.perf_counter() - began
+
+    own, slow = look()
+    LocalModel.of(model, processor)
+    packed, fast = look()
+    gap = float((own - packed).abs().max() / own.abs().max())
+    return {"windows: largest difference": gap, "windows: times": slow / fast}
 
 
 def loaded(device: str) -> dict[str, Any]:

@@ -119,6 +119,7 @@ def throughput(name: str, options: argparse.Namespace) -> dict[str, Any]:
     local: Any = Timed.of(model, processor)
     local.begin()
     chat = HfChat(f"hf/{name}", local=local)
+    guess = chat._room.tokens
     if device != NOTHING:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -158,7 +159,8 @@ def throughput(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "collate_seconds": spent["collate"],
         "out_of_memory": spent["failed"],
         "batches": local.batches,
-        "room_learned": chat._room if chat._room < float("inf") else None,
+        "room_guessed": guess if guess < float("inf") else None,
+        "room_learned": chat._room.tokens if chat._room.tokens < float("inf") else None,
         "equal_to_alone": sum(replies.get(n) == text for n, (text, _) in enumerate(alone)),
         "equal_words": agreement([(replies.get(n, ""), text) for n, (text, _) in enumerate(alone)]),
         "ready_seconds": ready,

@@ -55,8 +55,6 @@ def fits(said: str) -> bool:
     return all(len(line) <= 80 and "…" not in line for line in said.splitlines())
 
 
-
-
 def test_categories_are_readable_where_rates_are_100(vlsbench: Command) -> None:
     for more in ((), ("--controls", "lab/benign"), ("--samples", "2", "--temperature", "1")):
         done = vlsbench(*EVAL, "lab/careful", *more)

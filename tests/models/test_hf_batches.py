@@ -87,10 +87,13 @@ def watched(local: LocalModel, check: Callable[[Any], None]) -> HfChat:
     return HfChat("hf/watched", local=local)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("model", ["folder", "qwen"])
-def test_replies_are_the_same_at_batch_1_and_64(model: str, request: pytest.FixtureRequest) -> None:
+def test_replies_are_the_same_at_batch_1_and_64(
+    model: str, temperature: float, request: pytest.FixtureRequest
+) -> None:
     spec = f"hf/{request.getfixturevalue(model)}"
-    asked = requests(64, Params(8), sides=(None, 24, 40))
+    asked = requests(64, Params(8, temperature, seed=3), sides=(None, 24, 40))
     alone, together = (texts(HfChat(spec, Loading(batch_size=size)), asked) for size in (1, 64))
     assert together == alone
     assert len(set(alone)) > 8

@@ -184,7 +184,7 @@ def export_benchmark(config: ExportConfig, *, as_json: bool) -> None:
     - `vlsbench bench export lab/leakless --format vlmevalkit --out lmudata`
     - `vlsbench bench export figstep --data ~/FigStep --format lmms-eval --out tasks`
     """
-    from vlsbench.exchange import Format, export
+    from vlsbench.exchange import export
 
     settings = values_of(config)
     bench, data = settings.pop("bench"), settings.pop("data")

@@ -34,10 +34,6 @@ from vlsbench.models._chat import Usage as Usage
 from vlsbench.models._chat import call_key as call_key
 from vlsbench.models._hf import HfChat as HfChat
 from vlsbench.models._hf_load import Loading as Loading
-from vlsbench.models._hf_load import has_bos as has_bos
-from vlsbench.models._hf_load import images_only as images_only
-from vlsbench.models._hf_load import load_processor as load_processor
-from vlsbench.models._hf_load import no_folder as no_folder
 from vlsbench.models._hf_local import LocalModel as LocalModel
 from vlsbench.models._hf_local import Question as Question
 from vlsbench.models._http import HttpChat as HttpChat
@@ -60,4 +56,8 @@ from vlsbench.models._prices import most_tokens as most_tokens
 from vlsbench.models._prices import price_of as price_of
 from vlsbench.models._prices import prices_known as prices_known
 from vlsbench.models._prices import text_tokens as text_tokens
+from vlsbench.models._processor import has_bos as has_bos
+from vlsbench.models._processor import images_only as images_only
+from vlsbench.models._processor import load_processor as load_processor
+from vlsbench.models._processor import no_folder as no_folder
 from vlsbench.models._vllm import VllmServer as VllmServer

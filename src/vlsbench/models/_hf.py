@@ -8,56 +8,58 @@ the extra `align`.
 from __future__ import annotations
 
 import asyncio
-import copy
+import contextlib
 import gc
 import os
-import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import TemplateError
 
-from vlsbench.models._chat import CallFailed, Finish, Reply, Request
+from vlsbench.models._chat import CallFailed, Finish, Params, Reply, Request
 from vlsbench.models._hf_load import FOUR_BIT, PREFIX, Loading, digest_of
 from vlsbench.models._hf_local import LocalModel, Prepared, Question
-from vlsbench.pairs import ImageError, decode
+from vlsbench.models._hf_room import Room, SharedImages, is_out_of_memory
+from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
 
 GATHER_S = 0.02
 """How long an idle device waits for another question."""
 PREPARERS = 16
 """Threads that prepare questions, at most."""
-MOST_ON_CPU = 64
-MOST_ON_GPU = 512
-"""Questions answered together, at most; from here on the device has nothing to gain."""
-KEPT_IMAGES = 32
-"""Prepared images that are kept for the next question about them."""
-DIGEST = "vlsbench"
-"""Where a decoded image holds the digest of its file."""
-_CROWDED = re.compile("out of memory|allocate memory", re.IGNORECASE)
 _DEVICE = threading.Lock()
 """Target and judge take turns: two batches at once would only share the memory."""
 
 
-class _Waiting(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Waiting:
     question: Prepared
-    group: tuple[Any, ...]
-    """What must be equal within a batch."""
-    request: Request
+    params: Params
+    seed: int
     limit: int
     reply: asyncio.Future[Reply]
+
+    @property
+    def group(self) -> tuple[Any, ...]:
+        """What must be equal within a batch."""
+        return self.question.form, self.params, self.limit
+
+    @property
+    def tokens(self) -> int:
+        return self.question.tokens + self.limit
 
 
 class HfChat:
     """A model in this process; implements `ChatModel`.
 
-    A schema is not enforced: what the prompt says of the form must do.
+    A schema is not enforced: what the prompt says of the form must do. Sampled answers depend on
+    the request's seed and sample number alone.
     """
 
     def __init__(
@@ -85,18 +87,14 @@ class HfChat:
         if loading.dtype == FOUR_BIT:
             dtype = FOUR_BIT
         self.identity: Mapping[str, Any] = {"kind": "hf", "dtype": dtype, **whose}
-        usual = MOST_ON_GPU if local.model.device.type == "cuda" else MOST_ON_CPU
-        self._most = loading.batch_size or usual
-        self._room = float("inf")
-        """Tokens that memory holds at once, replies included, once a batch was too large for it."""
-        self.in_flight = 2 * self._most
+        self._room = Room(local.model, loading.batch_size)
+        self.in_flight = 2 * self._room.most
         """Questions that should be on their way at once, so that the device never waits."""
-        self._processor = copy.copy(local.processor)
-        if local.sees:
-            self._processor.image_processor = _Remembering(local.processor.image_processor)
+        self._images = SharedImages(local.processor)
         self._pool = ThreadPoolExecutor(min(PREPARERS, os.cpu_count() or 1), "hf-prepare")
         self._waiting: list[_Waiting] = []
         self._preparing = 0
+        self._arrived = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
 
     def replica(self) -> Callable[[], HfChat]:
@@ -120,49 +118,57 @@ class HfChat:
             raise CallFailed(first_line(error), 1) from None
         finally:
             self._preparing -= 1
+            self._arrived.set()
         if question.tokens >= (most := self._local.context):
             detail = f"{self.spec} reads {most:,} tokens at most, and this has {question.tokens:,}"
             return Reply("", Finish.REJECTED, detail=detail)
-        limit = self._local.limit(question, request.params)
-        group = (question.form, request.params, limit)
-        one = _Waiting(question, group, request, limit, loop.create_future())
-        self._waiting.append(one)
+        params = request.params
+        # Each sample of the same question is another draw, whatever else was asked before.
+        seed = (params.seed or 0) * 1_000_003 + request.sample
+        limit = self._local.limit(question, params)
+        waiting = _Waiting(question, params, seed, limit, loop.create_future())
+        self._waiting.append(waiting)
         if self._worker is None or self._worker.done():
+            self._arrived = asyncio.Event()
             self._worker = asyncio.create_task(self._work())
-        return await one.reply
+        return await waiting.reply
 
     def _prepare(self, request: Request) -> Prepared:
-        images = []
-        for image in request.images:
-            images.append(decode(image))
-            images[-1].info[DIGEST] = image.sha256
+        images = self._images.decode(request.images)
         question = Question(request.text, images, request.system, request.said)
-        return self._local.prepare(question, self._processor)
+        return self._local.prepare(question, self._images.processor)
 
     async def _work(self) -> None:
-        """Answer what waits: full batches, then what there is once nothing else is prepared."""
-        while True:
-            batch, full = self._next()
-            if not full:
-                await asyncio.sleep(GATHER_S)
-                if self._preparing:
-                    continue
-                batch, _ = self._next()
-            if not batch:
-                return
-            self._waiting = [one for one in self._waiting if one not in batch]
-            began = time.perf_counter()
-            replies = await asyncio.to_thread(self._answer, batch)
-            took = time.perf_counter() - began
-            for one, reply in zip(batch, replies, strict=True):
-                if one.reply.done():
-                    continue
-                if isinstance(reply, CallFailed):
-                    one.reply.set_exception(reply)
-                else:
-                    one.reply.set_result(replace(reply, latency_s=took, served_by=self.spec))
+        """Answer what waits; the next batch is put together while the device has one."""
+        running: asyncio.Task[None] | None = None
+        while batch := await self._next(running):
+            inputs = await asyncio.to_thread(self._collate, batch)
+            if running:
+                await running
+            running = asyncio.create_task(self._settle(batch, inputs))
 
-    def _next(self) -> tuple[list[_Waiting], bool]:
+    async def _next(self, running: asyncio.Task[None] | None) -> list[_Waiting]:
+        """Return the next batch: a full one, or what there is once the device is idle."""
+        while True:
+            batch, full = self._take()
+            if full:
+                break
+            self._arrived.clear()
+            arrival = asyncio.create_task(self._arrived.wait())
+            busy = running is not None and not running.done()
+            events = {arrival, running} if running is not None and busy else {arrival}
+            patience = None if busy or self._preparing else GATHER_S
+            came, _ = await asyncio.wait(
+                events, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+            )
+            arrival.cancel()
+            # A question may have come in the turn of the loop in which the wait ended.
+            if not came and not self._arrived.is_set():
+                break
+        self._waiting = [one for one in self._waiting if one not in batch]
+        return batch
+
+    def _take(self) -> tuple[list[_Waiting], bool]:
         """Return the batch that could be answered now, and whether waiting makes it no better.
 
         Among twice as many, those of one length are found; what is in preparation comes soon.
@@ -170,56 +176,60 @@ class HfChat:
         self._waiting = [one for one in self._waiting if not one.reply.done()]
         if not self._waiting:
             return [], False
-        alike = [one for one in self._waiting if one.group == self._waiting[0].group]
-        alike.sort(key=lambda one: (-one.question.tokens, one.question.prompt, one.request.sample))
-        longest = alike[0].question.tokens + alike[0].limit
-        rows = int(max(1, min(self._most, self._room // longest)))
+        group = self._waiting[0].group
+        alike = sorted(
+            (one for one in self._waiting if one.group == group), key=lambda one: -one.tokens
+        )
+        rows = self._room.rows(alike[0].tokens)
         return alike[:rows], len(alike) >= (2 * rows if self._preparing else rows)
 
-    def _answer(self, batch: Sequence[_Waiting]) -> list[Reply | CallFailed]:
-        """Answer a batch, or where it fails its halves: one question costs no other its answer."""
-        import torch
+    def _collate(self, batch: Sequence[_Waiting]) -> Mapping[str, Any] | None:
+        with contextlib.suppress(Exception):  # who cannot be joined is answered alone
+            return self._local.collate([one.question for one in batch])
+        return None
 
-        rows, questions = len(batch), [one.question for one in batch]
+    async def _settle(self, batch: Sequence[_Waiting], inputs: Mapping[str, Any] | None) -> None:
+        began = time.perf_counter()
+        replies = await asyncio.to_thread(lambda: [*self._answer(batch, inputs)])
+        took = time.perf_counter() - began
+        for one, reply in zip(batch, replies, strict=True):
+            if one.reply.done():
+                continue
+            if isinstance(reply, CallFailed):
+                one.reply.set_exception(reply)
+            else:
+                one.reply.set_result(replace(reply, latency_s=took, served_by=self.spec))
+
+    def _answer(
+        self, batch: Sequence[_Waiting], inputs: Mapping[str, Any] | None
+    ) -> Iterator[Reply | CallFailed]:
+        """Answer a batch, or where it fails its halves: one question costs no other its answer."""
+        rows, tokens = len(batch), max(one.tokens for one in batch)
+        questions = [one.question for one in batch]
         try:
             with _DEVICE:
-                inputs = self._local.collate(questions)
-                samples = [one.request.sample for one in batch]
-                params = batch[0].request.params
-                return [*self._local.generate(questions, inputs, params, samples)]
+                replies = self._local.generate(
+                    questions,
+                    inputs if inputs is not None else self._local.collate(questions),
+                    batch[0].params,
+                    [one.seed for one in batch],
+                )
+                self._room.worked(rows, tokens)
         except Exception as error:
-            reason = first_line(error)
-            # A device says so by one kind of error, this process by either of two.
-            crowded = isinstance(error, MemoryError) or bool(_CROWDED.search(str(error)))
+            reason, crowded = first_line(error), is_out_of_memory(error)
+        else:
+            yield from replies
+            return
+        del inputs
         if crowded:
             gc.collect()
-            torch.cuda.empty_cache()  # does nothing where there is no GPU
+            if rows > 1:
+                self._room.failed(rows, tokens)
         if rows == 1:
-            return [CallFailed(reason, 1)]
-        if crowded:
-            longest = max(question.tokens for question in questions) + batch[0].limit
-            self._room = rows * longest / 2
-        return [*self._answer(batch[: rows // 2]), *self._answer(batch[rows // 2 :])]
+            yield CallFailed(reason, 1)
+            return
+        for half in (batch[: rows // 2], batch[rows // 2 :]):
+            yield from self._answer(half, None)
 
     async def close(self) -> None:
         """Nothing is held open between calls."""
-
-
-class _Remembering:
-    """An image processor that prepares the same images once, from whatever threads it is asked."""
-
-    def __init__(self, whole: Any) -> None:
-        self._whole = whole
-        self._kept: Callable[..., tuple[threading.Lock, list[Any]]]
-        self._kept = lru_cache(KEPT_IMAGES)(lambda *digests: (threading.Lock(), []))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._whole, name)
-
-    def __call__(self, images: Any, *arguments: Any, **options: Any) -> Any:
-        flat = images[0] if isinstance(images[0], (list, tuple)) else images
-        lock, made = self._kept(*(image.info[DIGEST] for image in flat))
-        with lock:
-            if not made:
-                made.append(self._whole(images, *arguments, **options))
-        return type(made[0])(dict(made[0]))

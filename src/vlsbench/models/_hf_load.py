@@ -1,14 +1,12 @@
-"""Loading a model into this process: its weights, its processor, and what its files hold."""
+"""Loading a model into this process: its weights' type, where they lie, what its files hold."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -18,6 +16,7 @@ from msgspec import Meta
 from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.files import file_sha256
 from vlsbench.models._chat import FatalCall
+from vlsbench.models._processor import load_processor, no_folder
 from vlsbench.schemas import convert
 from vlsbench.text import first_line
 
@@ -62,21 +61,22 @@ class Loading:
             MissingExtra: 4 bits are asked for, and bitsandbytes is not installed.
         """
         import torch
-        import transformers
 
         cuda = torch.cuda.is_available()
         usual = torch.float32
         if cuda:
             usual = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        found: dict[str, Any] = {
-            "dtype": usual if self.dtype in ("auto", FOUR_BIT) else getattr(torch, self.dtype),
-            "device_map": self.device_map or ("auto" if cuda else None),
-        }
+        plain = self.dtype in ("auto", FOUR_BIT)
+        found: dict[str, Any] = {"dtype": usual if plain else getattr(torch, self.dtype)}
+        if cuda or self.device_map is not None:
+            found["device_map"] = "auto" if self.device_map is None else self.device_map
         if self.dtype == FOUR_BIT:
             if not find_spec("bitsandbytes"):
                 raise MissingExtra("--param dtype=4bit", "4bit")
-            hf: Any = transformers
-            found["quantization_config"] = hf.BitsAndBytesConfig(
+            from transformers import BitsAndBytesConfig
+
+            quantized: Any = BitsAndBytesConfig
+            found["quantization_config"] = quantized(
                 load_in_4bit=True,
                 bnb_4bit_quant_type="nf4",
                 bnb_4bit_use_double_quant=True,
@@ -104,18 +104,25 @@ def load_model(name: str, loading: Loading) -> tuple[Any, Any]:
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     try:
         import torch  # noqa: F401
-        import transformers
+        from transformers import (
+            MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+            AutoModelForCausalLM,
+            AutoModelForImageTextToText,
+            AutoTokenizer,
+        )
+        from transformers.utils.logging import disable_progress_bar
     except ImportError:
         raise MissingExtra(f"model {PREFIX}{name}", "align") from None
-    hf: Any = transformers
-    hf.utils.logging.disable_progress_bar()
+    quiet: Any = disable_progress_bar
+    quiet()
     local = {"local_files_only": Path(name).is_dir()}
+    seeing: Any = AutoModelForImageTextToText
+    reading: Any = AutoModelForCausalLM
+    words: Any = AutoTokenizer
     try:
-        if type(_config_of(name, local)) in hf.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-            kind, processor = hf.AutoModelForImageTextToText, load_processor(name, **local)
-        else:
-            kind = hf.AutoModelForCausalLM
-            processor = hf.AutoTokenizer.from_pretrained(name, **local)
+        sees = type(_config_of(name, local)) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+        processor = load_processor(name, **local) if sees else words.from_pretrained(name, **local)
+        kind = seeing if sees else reading
         model = kind.from_pretrained(name, **local, **loading.options())
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, AssertionError) as error:
         raise FatalCall(f"model {PREFIX}{name}: {first_line(error)}") from None
@@ -125,12 +132,14 @@ def load_model(name: str, loading: Loading) -> tuple[Any, Any]:
 
 
 def _config_of(name: str, local: Mapping[str, Any]) -> Any:
-    import transformers
+    from transformers import AutoConfig
+    from transformers.utils.peft_utils import find_adapter_config_file
 
-    hf: Any = transformers
-    if adapter := hf.utils.peft_utils.find_adapter_config_file(name, **local):
+    configs: Any = AutoConfig
+    find: Any = find_adapter_config_file
+    if adapter := find(name, **local):
         name = json.loads(Path(adapter).read_text(encoding="utf-8"))["base_model_name_or_path"]
-    return hf.AutoConfig.from_pretrained(name, local_files_only=Path(name).is_dir())
+    return configs.from_pretrained(name, local_files_only=Path(name).is_dir())
 
 
 def _find(name: str) -> None:
@@ -169,74 +178,3 @@ def digest_of(folder: Path) -> str:
         if Path(base).is_dir() and Path(base) != folder:
             whole.update(digest_of(Path(base)).encode())
     return whole.hexdigest()
-
-
-def no_folder(name: str) -> str:
-    """Say that a folder is missing, of a name that no model of the Hub has; else nothing."""
-    if Path(name).is_dir() or re.fullmatch(r"\w[\w.-]*/[\w.-]+", name):
-        return ""
-    return f"no folder {name if name[:1] in ('.', '~', '/') else f'./{name}'}"
-
-
-def load_processor(name: str, **options: Any) -> Any:
-    """Load a processor; where torchvision is missing, one that takes images but no videos.
-
-    Processors of models that take videos too (Qwen2-VL and its kin) ask for torchvision, and that
-    only for the videos. torchvision's usual wheel breaks the imports beside a torch of another
-    build, so that it is better not needed.
-
-    Args:
-        name: Folder or Hub id.
-        options: Of `from_pretrained`.
-
-    Raises:
-        OSError, ValueError, KeyError: As `AutoProcessor.from_pretrained` does.
-    """
-    import transformers
-
-    hf: Any = transformers
-    try:
-        return hf.AutoProcessor.from_pretrained(name, **options)
-    except (ImportError, ValueError) as error:
-        if find_spec("torchvision") or "torchvision" not in str(error).lower():
-            raise
-    from transformers.models.auto import processing_auto
-
-    saved = hf.ProcessorMixin.get_processor_dict(name, **options)[0]
-    whole = processing_auto.processor_class_from_name(saved.get("processor_class", ""))
-    if whole is None:
-        config = hf.AutoConfig.from_pretrained(name, **options)
-        whole = processing_auto.PROCESSOR_MAPPING[type(config)]
-    return images_only(whole)(
-        image_processor=hf.AutoImageProcessor.from_pretrained(name, **options),
-        tokenizer=hf.AutoTokenizer.from_pretrained(name, **options),
-        chat_template=saved.get("chat_template"),
-    )
-
-
-@cache
-def images_only(whole: Any) -> Any:
-    """Make a processor's class into one that has, loads and saves no `video_processor`."""
-
-    class ImagesOnly(whole):  # type: ignore[misc]
-        @classmethod
-        def get_attributes(cls) -> list[str]:
-            return [name for name in super().get_attributes() if name != "video_processor"]
-
-        def save_pretrained(self, save_directory: Any, **options: Any) -> Any:
-            done = super().save_pretrained(save_directory, **options)
-            # As the published models have it: where torchvision is there, videos take it from here.
-            self.image_processor.save_pretrained(save_directory)
-            return done
-
-    # Saved files name the class.
-    ImagesOnly.__name__ = whole.__name__
-    return ImagesOnly
-
-
-def has_bos(tokenizer: Any, prompt: str) -> bool:
-    """Tell whether a rendered prompt begins with the token that the tokeniser would put there.
-
-    Many chat templates write it; a second one is nothing that a model was trained on.
-    """
-    return bool(tokenizer.bos_token) and prompt.startswith(tokenizer.bos_token)

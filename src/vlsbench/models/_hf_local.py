@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import TemplateError
 
 from vlsbench.models._answers import is_mark, split_thoughts
+from vlsbench.models._attention import use_batched_attention
 from vlsbench.models._chat import Finish, Params, Reply, Usage
-from vlsbench.models._hf_load import LOADING, Loading, has_bos, load_model
+from vlsbench.models._hf_load import LOADING, Loading, load_model
+from vlsbench.models._processor import has_bos
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,6 +78,7 @@ class LocalModel:
         tokenizer.padding_side = "left"
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
+        use_batched_attention(model)
         return cls(model.eval(), processor)
 
     @property
@@ -93,7 +96,8 @@ class LocalModel:
         if not questions:
             return []
         prepared = [self.prepare(question) for question in questions]
-        return self.generate(prepared, self.collate(prepared), params, range(len(questions)))
+        seeds = [(params.seed or 0) + place for place in range(len(questions))]
+        return self.generate(prepared, self.collate(prepared), params, seeds)
 
     def prepare(self, question: Question, processor: Any = None) -> Prepared:
         """Render a question and turn it into tensors, by a processor that threads may share."""
@@ -157,7 +161,7 @@ class LocalModel:
         questions: Sequence[Prepared],
         inputs: Mapping[str, Any],
         params: Params,
-        samples: Sequence[int],
+        seeds: Sequence[int],
     ) -> list[Reply]:
         """Let the model write.
 
@@ -165,20 +169,18 @@ class LocalModel:
             questions: Of one form and one limit.
             inputs: Of `collate`; moved to the model's device here.
             params: As for `answer`.
-            samples: Which draw each is: an equal batch is drawn alike, any other anew.
+            seeds: One for each question, from which alone it is sampled.
         """
         import torch
 
         device, read = self.model.device, inputs["input_ids"].shape[1]
-        limit, more = self.limit(questions[0], params), self._decoding(params)
-        if more["do_sample"]:
-            batch = repr((params.seed, [*samples], [question.prompt for question in questions]))
-            torch.manual_seed(int(sha256(batch.encode()).hexdigest()[:15], 16))
+        limit, more = self.limit(questions[0], params), self._decoding(params, seeds)
+        if more.get("use_cache", True):
+            more |= self._cache(read + limit)
         with torch.inference_mode():
             whole = self.model.generate(
                 **{name: part.to(device, non_blocking=True) for name, part in inputs.items()},
-                # A cache that grows is copied whole, layer by layer, at every token.
-                **({"cache_implementation": "static", "disable_compile": True} | more),
+                **more,
                 max_new_tokens=limit,
                 # A written image token would stand for an image that is not there.
                 suppress_tokens=self._image_tokens,
@@ -191,6 +193,20 @@ class LocalModel:
             for question, text, row in zip(questions, self._texts(whole), ended, strict=True)
         ]
 
+    def _cache(self, tokens: int) -> dict[str, Any]:
+        """Return arguments of `generate`: memory for keys and values that is taken once.
+
+        transformers' usual cache copies all that it holds, layer by layer, at every token. A model
+        that brings a cache of its own keeps it.
+        """
+        from transformers import StaticCache
+
+        takes = inspect.signature(self.model.forward).parameters
+        if "cache" not in takes or not self.model._supports_default_dynamic_cache():
+            return {}
+        cache: Any = StaticCache
+        return {"cache": cache(self.model.config, max_cache_len=tokens), "disable_compile": True}
+
     def _reply(self, question: Prepared, text: str, ended: Any) -> Reply:
         said, reasoning = split_thoughts(text, prompt=question.prompt)
         stopped = bool(ended.any())
@@ -199,17 +215,36 @@ class LocalModel:
         finish = Finish.STOP if stopped else Finish.LENGTH
         return Reply(said.strip(), finish, reasoning, Usage(question.tokens, wrote))
 
-    def _decoding(self, params: Params) -> dict[str, Any]:
-        """Return the arguments of `generate` that say how a token is chosen."""
+    def _decoding(self, params: Params, seeds: Sequence[int]) -> dict[str, Any]:
+        """Return the arguments of `generate` that say how a token is chosen.
+
+        Samples are drawn here rather than by `generate`, which has one generator for a whole batch.
+        """
+        import transformers as hf
+
         more = {name: value for name, value in params.more.items() if name not in LOADING}
-        own = self.model.generation_config
+        own, chosen = self.model.generation_config, {"do_sample": False}
+        names = ("temperature", "top_k", "top_p", "min_p")
+        setting = {name: more.pop(name, getattr(own, name, None)) for name in names}
         if params.temperature is not None:
-            more["temperature"] = params.temperature
+            setting["temperature"] = params.temperature
         drawn = more.pop("do_sample", own.do_sample) or params.temperature is not None
-        if not drawn or more.get("temperature", own.temperature) == 0:
-            unused = ("temperature", "top_k", "top_p", "min_p")
-            return more | dict.fromkeys(unused) | {"do_sample": False}
-        return {"do_sample": True, "top_k": own.top_k or 0, **more}  # transformers' own is 50
+        greedy = dict.fromkeys(names) | chosen | more
+        if not drawn or setting["temperature"] == 0:
+            return greedy
+        warpers: dict[str, Any] = {
+            "temperature": hf.TemperatureLogitsWarper,
+            "top_k": hf.TopKLogitsWarper,
+            "top_p": hf.TopPLogitsWarper,
+            "min_p": hf.MinPLogitsWarper,
+        }
+        found = [
+            warpers[name](float(value) if name == "temperature" else value)
+            for name, value in setting.items()
+            if value
+        ]
+        draws: Any = hf.LogitsProcessorList([*found, _draws(seeds, self.model.device)])
+        return greedy | {"logits_processor": draws}
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -255,6 +290,25 @@ class LocalModel:
     def _image_tokens(self) -> list[int] | None:
         token = getattr(self.model.config, "image_token_id", None)
         return None if token is None else [token]
+
+
+def _draws(seeds: Sequence[int], device: Any) -> Any:
+    """Return a processor of scores after which the highest is a sample, each row's by its seed.
+
+    Gumbel-max: the index of the highest log-probability minus the logarithm of an exponential
+    variate is a sample of the distribution (Maddison et al. 2014, arXiv 1411.0030).
+    """
+    import torch
+
+    generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def draw(_: Any, scores: Any) -> Any:
+        noise = torch.empty_like(scores, dtype=torch.float32)
+        for row, generator in zip(noise, generators, strict=True):
+            row.exponential_(generator=generator)
+        return scores.float() - noise.log()
+
+    return draw
 
 
 def _messages(question: Question, parts: bool) -> list[dict[str, Any]]:

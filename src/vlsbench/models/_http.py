@@ -7,9 +7,7 @@ of megabytes is never walked by a JSON encoder.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +28,7 @@ from vlsbench.models._answers import (
     words_of,
 )
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
-from vlsbench.models._pace import Backoff, Limiter, Passing, SharedPace, retry_after
+from vlsbench.models._pace import Backoff, Limiter, Passing, SharedPace, pause, retry_after
 from vlsbench.models._prices import most_tokens
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
@@ -154,18 +152,46 @@ class Server:
             Passing: The last fault, which is the last of `failures` too.
         """
         backoff, began = self._backoff, time.monotonic()
-        pause = backoff.first_s
-        while True:
+
+        async def kept() -> T:
             try:
                 return await ask()
             except Passing as error:
                 failures.append(error)
-                faults = sum(not one.overload for one in failures)
-                late = error.overload and time.monotonic() - began > backoff.overload_s
-                if late or faults > self.connection.retries:
-                    raise
-                await asyncio.sleep((error.after_s or pause) + random.uniform(0, backoff.first_s))
-                pause = min(2 * pause, backoff.most_s)
+                raise
+
+        try:  # the first time without tenacity, which costs a quarter of an instant answer
+            return await kept()
+        except Passing as error:
+            first = [error]
+        import tenacity
+
+        async def again() -> T:
+            if first:
+                raise first.pop()
+            return await kept()
+
+        def stop(_: tenacity.RetryCallState) -> bool:
+            faults = sum(not one.overload for one in failures)
+            late = failures[-1].overload and time.monotonic() - began > backoff.overload_s
+            return late or faults > self.connection.retries
+
+        longer = tenacity.wait_exponential(
+            multiplier=backoff.first_s, max=backoff.most_s
+        ) + tenacity.wait_random(0, backoff.first_s)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            after = failures[-1].after_s
+            return longer(state) if after is None else after + longer(state) / 10
+
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(Passing),
+            stop=stop,
+            wait=wait,
+            sleep=pause,
+            reraise=True,
+        )
+        return await retrying(again)
 
     async def _once(
         self,

@@ -40,6 +40,20 @@ LEAVING: ContextVar[asyncio.Event | None] = ContextVar("leaving", default=None)
 """Set, by the run that asks, where nothing more is to be sent."""
 
 
+def is_leaving() -> bool:
+    """Tell whether the run that asks sends nothing more."""
+    return (leaving := LEAVING.get()) is not None and leaving.is_set()
+
+
+async def pause(seconds: float) -> None:
+    """Wait, but no longer than the run that asks goes on."""
+    if (leaving := LEAVING.get()) is None:
+        await asyncio.sleep(seconds)
+        return
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(leaving.wait(), seconds)
+
+
 class Limiter:
     """Additive increase, multiplicative decrease of the requests in flight at one server.
 
@@ -62,8 +76,8 @@ class Limiter:
         try:
             await turn
             # Nobody else could use the place meanwhile: the server asked all to stay away.
-            while (wait := self._closed_until - time.monotonic()) > 0:  # noqa: ASYNC110
-                await asyncio.sleep(wait)
+            while (wait := self._closed_until - time.monotonic()) > 0 and not is_leaving():
+                await pause(wait)
         except asyncio.CancelledError:
             if not turn.cancelled():
                 await self.__aexit__()
@@ -167,15 +181,14 @@ class SharedPace:
 
         Raises `Halted` where the run that asks is stopping: it is not to be sent.
         """
-        leaving = LEAVING.get()
         async with self._turn:
-            while not (leaving and leaving.is_set()):
+            while not is_leaving():
                 counted = tokens * self._share
                 if (wait := self._wait("requests", 1)) <= 0:
                     if (wait := self._wait("tokens", counted)) <= 0:
                         return counted
                     self._return("requests", 1)
-                await asyncio.sleep(min(wait, LOOK_AGAIN_S))
+                await pause(min(wait, LOOK_AGAIN_S))
             raise Halted
 
     def _wait(self, kind: str, amount: float) -> float:
