@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from vlsbench import registry
@@ -85,7 +86,8 @@ def price_of(spec: str) -> Price | None:
     if found.input_image_mtok or found.input_mtok is None or found.output_mtok is None:
         return None  # it draws, at a price for each image, or it does not write
     # Long prompts, which ours are not, may cost more than the base.
-    read, wrote = (getattr(p, "base", p) for p in (found.input_mtok, found.output_mtok))
+    prices: list[Any] = [found.input_mtok, found.output_mtok]
+    read, wrote = (getattr(price, "base", price) for price in prices)
     return Price(float(read), float(wrote))
 
 
