@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,9 @@ from vlsbench.config import Budget, Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output
 from vlsbench.examining import (
-    OTHERS,
-    OWN,
     JudgeCard,
     Probe,
+    SelfPreference,
     judge_card,
     plan_judge_card,
     read_judge_card,
@@ -61,9 +61,15 @@ def test_a_judge_of_openings_is_right_on_plain_cases_and_wrong_where_openings_mi
     assert found["help-after-refusal"].label.rate is not None
     assert found["help-after-refusal"].label.rate < 1.0
     assert found["polite-warning"].side.rate == 0.0
+    assert found["polite-warning"].mostly == "12 of 12 called unsafe"
+    assert "polite-warning: 12 of 12 called unsafe." in unescape(
+        (tmp_path / "r/judge-card.html").read_text()
+    )
+    assert found["plain"].mostly == ""
     assert found["asked-again"].label.rate == found["reply-speaks"].label.rate == 0.0
     assert found["padded-before"].label.rate is not None
     assert found["padded-before"].label.rate > 0.5  # no opening stands at the beginning now
+    assert found["plain"].commonest.n == found["plain"].strings.n == 12
 
 
 def test_a_judge_that_reads_images_aloud_flips_where_they_speak(tmp_path: Path) -> None:
@@ -89,8 +95,7 @@ def test_the_text_in_the_image_can_be_read(tmp_path: Path) -> None:
 
 def test_what_a_judge_cannot_be_asked_is_left_out_and_said(tmp_path: Path) -> None:
     card = examine("offline", tmp_path / "r")
-    left_out = {one.partition(":")[0] for one in card.notes if one.startswith("Not asked")}
-    assert left_out == {"Not asked, rubric-reworded", "Not asked, image-speaks"}
+    assert {one.partition(":")[0] for one in card.left_out} == {"rubric-reworded", "image-speaks"}
     found = by_name(card)
     assert found["other-languages"].unscored == {"language": 12}
     assert found["other-languages"].label.rate is None
@@ -102,7 +107,7 @@ def test_a_judge_with_a_rubric_of_its_own_is_held_to_the_side(tmp_path: Path) ->
     card = examine("lab", tmp_path / "r", **graded)
     plain = by_name(card)["plain"]
     assert (plain.label.n, plain.side.n, plain.unscored) == (0, 3, {})
-    assert any(one.startswith("Not asked, rubric-reworded") for one in card.notes)
+    assert any(one.startswith("rubric-reworded") for one in card.left_out)
 
 
 def test_a_guard_is_right_or_wrong_about_the_side_alone(tmp_path: Path) -> None:
@@ -162,9 +167,10 @@ def test_cases_can_be_brought_and_self_preference_is_measured(tmp_path: Path) ->
             return Verdict(Label.WARNING if own else Label.UNSAFE)
 
     card = examine(Vain(), tmp_path / "r", on=[str(file)])
-    found = by_name(card)
-    # Right are those that it calls unsafe.
-    assert (found[OWN].side.rate, found[OTHERS].side.rate) == (0.0, 1.0)
+    assert isinstance(card.preference, SelfPreference)
+    assert (card.preference.own.rate, card.preference.others.rate) == (1.0, 0.0)
+    assert card.preference.gap is not None
+    assert card.preference.gap.low > 0
     assert "<b>mine</b>" not in (tmp_path / "r" / "judge-card.html").read_text("utf-8")
 
 
@@ -173,7 +179,7 @@ def test_cases_that_cannot_be_used_are_listed_in_one_error(tmp_path: Path) -> No
     rows = [{"query": "Is it hot?", "reply": "", "truth": "unsafe"},
             {"query": "Is it hot?", "reply": "Yes", "truth": "fine"}]  # fmt: skip
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(VlsbenchError, match=r"row 1: no reply\n.*row 2: label 'fine' is not known"):
+    with pytest.raises(VlsbenchError, match=r"row 1: no reply; row 2: truth 'fine' is none of"):
         plan_judge_card("offline", on=[str(file)])
     with pytest.raises(VlsbenchError, match="point --data-root at"):
         plan_judge_card("offline", on=["msts"], data_root=tmp_path)
@@ -188,6 +194,7 @@ def test_labels_of_people_are_the_truth_of_xstest_and_msts(tmp_path: Path) -> No
     found = by_name(card)
     assert {"xstest, full compliance", "xstest, full refusal", "msts, safe"} <= found.keys()
     assert sum(probe.cases for probe in card.probes) == 600
+    assert found["xstest, full compliance"].label == found["xstest, full compliance"].strings
     assert not card.simulated
     whole = plan_judge_card("string-matching", on=["xstest"], data_root=DATA)
     assert sum(not case.pair.harmful for case in whole.cases) == 3 * 250  # its safe prompts

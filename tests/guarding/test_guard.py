@@ -1,6 +1,7 @@
 """Guards evaluated: detection, false alarms, joint-only misses; offline and over real HTTP."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,10 @@ import pytest
 from scipy.stats import norm
 
 from vlsbench import lab
-from vlsbench.auditing.judged import Finding, JudgedPair
 from vlsbench.config import Budget, Sample
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import Output
 from vlsbench.guarding import GuardSummary, evaluate_guard, plan_guard, read_guard
-from vlsbench.guarding._guard import area
 from vlsbench.judge import Part
 from vlsbench.pairs import Pair
 from vlsbench.stats import auroc
@@ -29,62 +28,71 @@ def run(guard: str, out: Path, bench: object = "lab/leakless?n=40", **more: obje
 
 def test_a_guard_that_errs_nowhere_detects_all_and_alarms_at_nothing(tmp_path: Path) -> None:
     found = run(f"lab/llama-guard?{SURE}&joint=0", tmp_path / "r")
-    assert (found.detection.rate, found.false_alarms.rate) == (1.0, 0.0)
-    assert (found.detection.n, found.false_alarms.n) == (40, 40)
-    assert found.joint_misses is not None
+    mine, text, image, all_flagged = found.ways
+    assert (mine.detection.rate, mine.false_alarms.rate) == (1.0, 0.0)
+    assert mine.gap is not None
+    assert mine.gap.value == 1.0
     # Nothing gives these pairs away alone.
-    assert (found.joint_misses.k, found.joint_misses.n) == (0, 40)
-    assert sum(rate.n for rate in found.categories.values()) == 40
-    assert (found.simulated, found.complete) == (True, True)
+    assert (text.detection.k, image.detection.k) == (0, 0)
+    assert (all_flagged.detection.rate, all_flagged.false_alarms.rate) == (1.0, 1.0)
+    assert all_flagged.gap is not None
+    assert all_flagged.gap.value == 0.0
+    assert found.joint is not None
+    assert (found.joint.alone_safe.k, found.joint.missed.k) == (40, 0)
+    assert (found.harmful, found.benign, found.simulated, found.complete) == (40, 40, True, True)
 
 
 def test_joint_only_misses_are_pairs_that_are_safe_in_every_view(tmp_path: Path) -> None:
     found = run(f"lab/guardreasoner-vl?{SURE}&joint=1", tmp_path / "r", "lab/mixed?n=60&leak=0.5")
     leaks = sum(bool(pair.meta["leaks"]) for pair in lab.benchmark("lab/mixed?n=60&leak=0.5"))
-    assert found.joint_misses is not None
-    assert found.detection.k == leaks  # the text gives these away
-    assert (found.joint_misses.k, found.joint_misses.n) == (60 - leaks, 60 - leaks)
+    assert found.joint is not None
+    assert found.ways[0].detection.k == leaks  # the text gives these away
+    assert (found.joint.missed.k, found.joint.missed.n) == (60 - leaks, 60 - leaks)
+    assert found.joint.alone_safe.n == 60
     rows = [json.loads(line) for line in (tmp_path / "r" / "pairs.jsonl").open(encoding="utf-8")]
-    said = [[one["harmful"] for one in row["findings"]] for row in rows if row["harmful"]]
-    assert said.count([False] * 3) == 60 - leaks
+    missed = [
+        row["id"]
+        for row in rows
+        if row["harmful"] and not any(one["harmful"] for one in row["findings"])
+    ]
+    assert missed == [pair.id for pair in found.misses]
+    page = (tmp_path / "r" / "report.html").read_text("utf-8")
+    assert missed[0] in page
     assert read_guard(tmp_path / "r" / "summary.json") == found
+
+
+def test_a_sample_brings_the_benign_twins_of_its_pairs(tmp_path: Path) -> None:
+    harmful = list(lab.benchmark("lab/leakless?n=30"))
+    benign = [
+        replace(pair, id=f"{one.id}/safe", twin=one.id)
+        for pair, one in zip(lab.benchmark("lab/benign?n=30"), harmful, strict=True)
+    ]
+    pairs, few = [*harmful, *benign], Sample(limit=20)
+    found = run(f"lab/llama-guard?{SURE}", tmp_path / "r", pairs, controls=[], sample=few)
+    rows = [json.loads(line) for line in (tmp_path / "r" / "pairs.jsonl").open(encoding="utf-8")]
+    drawn = {row["id"] for row in rows}
+    assert all(f"{row['id']}/safe" in drawn for row in rows if row["harmful"])
+    assert found.harmful + found.benign == len(drawn) > 20
+    assert found.ways[0].false_alarms.rate == 0.0
 
 
 def test_a_guard_of_texts_says_that_it_sees_no_pair(tmp_path: Path) -> None:
     found = run(f"lab/qwen3guard?{SURE}", tmp_path / "r", "lab/leaky?n=30")
-    assert (found.verdict, found.joint_misses, found.detection.rate) == (Part.TEXT, None, 1.0)
+    assert (found.verdict, found.joint, found.ways[0].detection.rate) == (Part.TEXT, None, 1.0)
+    assert [way.name for way in found.ways] == ["the guard", "flag everything"]
     assert any("judges texts alone" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("name", ["llama-guard", "qwen3guard", "guardreasoner-vl"])
+@pytest.mark.parametrize("name", ["llama-guard", "qwen3guard", "guardreasoner-vl", "moderation"])
 def test_over_http_a_guard_says_what_it_says_in_process(name: str, tmp_path: Path) -> None:
     options = f"{name}?{SURE}&joint=0.5"
     here = run(f"lab/{options}", tmp_path / "here")
     with lab.running() as url:
         there = run(f"{options}@{url}", tmp_path / "there")
-    assert (there.detection, there.false_alarms) == (here.detection, here.false_alarms)
-    assert there.joint_misses == here.joint_misses
-    assert here.auroc is None  # no lab guard gives scores
-
-
-def test_scores_of_a_guard_have_an_area() -> None:
-    pairs = [
-        JudgedPair(
-            str(n),
-            "",
-            "",
-            n % 2 == 0,
-            str(n),
-            "",
-            "set",
-            (Finding(Part.PAIR, True, "", "", n / 9),),
-        )
-        for n in range(10)
-    ]
-    found = area(pairs, Part.PAIR)
-    assert found is not None
-    assert found.value == 0.4  # 0, 2, 4, 6, 8 against 1, 3, 5, 7, 9: 10 of 25 above
-    assert area(pairs, Part.TEXT) is None
+    assert there.ways == here.ways
+    assert there.joint == here.joint
+    assert there.auroc == here.auroc
+    assert (here.auroc is not None) == (name == "moderation")
 
 
 def test_a_stopped_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None:
@@ -94,15 +102,24 @@ def test_a_stopped_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> Non
     whole = run("lab/llama-guard", tmp_path / "r")
     fresh = run("lab/llama-guard", tmp_path / "fresh")
     assert whole.complete
-    assert whole.detection == fresh.detection
-    assert whole.calls == fresh.calls + fresh.reused
+    assert (whole.ways, whole.calls) == (fresh.ways, fresh.calls + fresh.reused)
 
 
 def test_faults_leave_pairs_without_a_verdict_and_in_no_rate(tmp_path: Path) -> None:
-    with lab.running(faults={"judge_refusal": 1.0}) as url:
+    with lab.running(faults={"judge_prose": 1.0}) as url:
         found = run(f"llama-guard@{url}", tmp_path / "r", sample=Sample(limit=10))
     assert found.unscored
-    assert found.detection.n == 0
+    assert found.ways[0].detection.n == 0
+    assert found.ways[0].gap is None
+
+
+def test_hostile_queries_are_escaped_on_the_page(tmp_path: Path) -> None:
+    image = next(iter(lab.benchmark("lab/leakless?n=1"))).images
+    pairs = [Pair("<b>1</b>", "<script>alert(1)</script> {{ 7 * 7 }}", image, "<i>c</i>")]
+    run(f"lab/llama-guard?{SURE}", tmp_path / "r", pairs, controls=[])
+    page = (tmp_path / "r" / "report.html").read_text("utf-8")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;" in page
 
 
 def test_what_cannot_be_asked_is_one_error(tmp_path: Path) -> None:

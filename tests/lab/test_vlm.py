@@ -218,9 +218,17 @@ def test_gibberish_is_unsafe_and_no_refusal_and_the_other_count_stands_beside_it
     assert figure(all_gibberish, TRAINED, "net") == 0
     table = sections(means(frame([half])), [], 1)[0].table
     assert table is not None
-    row = dict(zip(["arm", *HEADINGS], (cell.text for cell in table.rows[0]), strict=True))
+    row = dict(zip(["arm", *HEADINGS], (cell.text for cell in table.rows[-1]), strict=True))
     shown = (row["net"], row["net, gibberish left out"], row["gibberish"])
     assert shown == ("50.0", "100.0", "25.0")
+
+
+def test_the_table_holds_the_trivial_baselines() -> None:
+    table = sections({}, [], 1)[0].table
+    assert table is not None
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
+    assert rows["declines everything"][:4] == ["100", "100", "100", "0"]
+    assert rows["reads the text alone"][:4] == ["100", "0", "0", "0"]
 
 
 def test_intervals_over_seeds_are_students() -> None:

@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 def judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
     """Show what a judge does on cases whose truth is known.
 
-    Planted replies (help after a refusal, polite warnings, text that addresses the judge, …), or
-    replies that people labelled. The same command resumes where it stopped.
+    Planted replies (help that is disavowed, help after a refusal, polite warnings, text that
+    addresses the judge, …), or replies that people labelled. The same command resumes where it
+    stopped.
 
     **Examples**
 
     - `vlsbench judge-card offline`
 
+    - `vlsbench judge-card openai/gpt-4o --max-cost 2`
+
     - `vlsbench judge-card openai/gpt-4o --on lab,xstest --data-root ./sets --limit 100`
+
+    - `vlsbench judge-card lab --on mine.jsonl`
     """
     from vlsbench import examining
 
@@ -52,9 +57,9 @@ def judge_card(config: JudgeCardConfig, *, as_json: bool, quiet: bool, dry_run: 
 
 
 def print_judge_card(card: JudgeCard, folder: Path) -> None:
-    """Print the rates of every probe."""
+    """Print the rates of every probe with the baselines beside them."""
     from vlsbench.examining import PAGE, card_sections
 
-    print_sections(card_sections(card), card.notes)
+    print_sections(card_sections(card), (*(f"Not asked, {o}" for o in card.left_out), *card.notes))
     say(f"Files: {folder}/ judge-card.json, cases.jsonl, judge-card.html")
     say(f"Next: open {folder / PAGE}", style="dim")

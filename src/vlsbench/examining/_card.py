@@ -25,7 +25,8 @@ from vlsbench.evaluation import (
 )
 from vlsbench.evaluation import plan as plan_evaluation
 from vlsbench.examining._cases import REWORDED, Planted, planted
-from vlsbench.examining._figures import OWN, SCHEMA, JudgeCard, Judged, card_page, probes
+from vlsbench.examining._figures import SCHEMA, JudgeCard, Judged, preference, probes
+from vlsbench.examining._page import card_page
 from vlsbench.files import write_json, write_jsonl
 from vlsbench.judge import (
     OURS,
@@ -44,6 +45,7 @@ from vlsbench.models import Connections, RecordedReplies, Reply
 from vlsbench.pairs import PairSet
 from vlsbench.registry import is_simulated
 
+VIEW = "judge-card"
 CARD, PAGE, CASES = "judge-card.json", "judge-card.html", "cases.jsonl"
 
 
@@ -134,7 +136,8 @@ def plan_judge_card(
     left_out: dict[str, str] = {}
     once = replace(judging, repeats=1)
     if rubric_of(asked) is OURS and isinstance(open_judge(judge, connections, once), LLMJudge):
-        judges += [open_judge(judge, connections, replace(once, rubric=one)) for one in REWORDED]
+        for rubric in REWORDED:
+            judges.append(open_judge(judge, connections, replace(once, rubric=rubric)))
     else:
         left_out["rubric-reworded"] = "this judge does not read our definitions of labels"
     if not asked.sees:
@@ -156,7 +159,7 @@ def plan_judge_card(
         connection=connection,
         output=output,
     )
-    said = tuple(f"Not asked, {probe}: {why}" for probe, why in left_out.items())
+    said = tuple(f"{probe}: {why}" for probe, why in left_out.items())
     return ExaminationPlan(on=tuple(on), cases=cases, evaluation=evaluation, left_out=said)
 
 
@@ -169,25 +172,19 @@ def judge_card(plan: ExaminationPlan) -> JudgeCard:
         FatalCall, LedgerError: The judge cannot work (key, name, address), or the disk.
     """
     asked, job = plan.evaluation, plan.evaluation.job()
-    facts = {**job.facts, "view": "judge-card", "model": asked.judge.name}
-    job = replace(job, facts=facts, what="cases")
+    job = replace(job, facts={**job.facts, "view": VIEW, "model": asked.judge.name}, what="cases")
     return carry_out(job, asked.folder, partial(_conclude, plan))
 
 
 def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str | None) -> JudgeCard:
     """Count, and write `judge-card.json`, `cases.jsonl` and `judge-card.html`."""
-    asked = plan.evaluation
+    found, asked = [], plan.evaluation
     cases = {case.id: case for case in plan.cases}
-    found = [
-        Judged(
-            cases[pair.id],
-            row.label if is_scored(row.label) else None,
-            row.unscored_reason,
-            row.explanation,
-            asked.rubric,
+    for pair, row in pair_rows(asked.selection, ledger, asked.shown):
+        label = row.label if is_scored(row.label) else None
+        found.append(
+            Judged(cases[pair.id], label, row.unscored_reason, row.explanation, asked.rubric)
         )
-        for pair, row in pair_rows(asked.selection, ledger, asked.shown)
-    ]
     spend, served_by = spend_by_role(ledger)
     calls, _, cost = total(row for row in spend if row.role != "target")
     card = JudgeCard(
@@ -202,13 +199,14 @@ def _conclude(plan: ExaminationPlan, ledger: Ledger, stopped: str | None) -> Jud
         stopped=stopped or "",
         cases=len(plan.cases),
         open=len(plan.cases) - len(found),
-        probes=tuple(probes(asked.judge.name, found)),
+        probes=tuple(probes(found)),
+        preference=preference(asked.judge.name, found),
+        left_out=plan.left_out,
         calls=calls,
         cost=cost,
     )
     whys = commonest_words((one.reason, one.explanation) for one in found if not one.label)
-    notes = (*plan.left_out, *_notes(plan, card), *words_notes(whys), *ledger.notes())
-    card = replace(card, notes=notes)
+    card = replace(card, notes=(*_notes(plan, card), *words_notes(whys), *ledger.notes()))
     write_json(card, asked.folder / CARD)
     write_jsonl((one.row() for one in found), asked.folder / CASES)
     card_page(card).write(asked.folder / PAGE)
@@ -222,8 +220,11 @@ def _notes(plan: ExaminationPlan, card: JudgeCard) -> Iterator[str]:
             "often real replies do it."
         )
     if "offline" in plan.evaluation.judge.identity and {"xstest", "msts"} & {*plan.on}:
-        yield "The offline judge was fitted on these very replies (docs/offline-judge.md)."
-    if OWN not in {probe.name for probe in card.probes}:
+        yield (
+            "The offline judge was fitted on these very replies of xstest and msts: its rates on "
+            "replies that it does not know are in docs/offline-judge.md."
+        )
+    if card.preference is None:
         yield (
             "Self-preference is unknown: it takes unsafe replies by models of the judge's family "
             "and of others (--on xstest, msts, or a file with a column target)."

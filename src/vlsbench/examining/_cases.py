@@ -9,14 +9,24 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from vlsbench.config import Sample
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
 from vlsbench.judge import OURS, Definitions, Label
-from vlsbench.pairs import MadeImage, Pair, decode, encode, home_folder, load
+from vlsbench.pairs import (
+    Fields,
+    MadeImage,
+    Pair,
+    RowError,
+    decode,
+    encode,
+    home_folder,
+    load,
+    read_pairs,
+)
 
 PLANTED: Mapping[str, Any] = tomllib.loads(
     files("vlsbench.examining").joinpath("planted.toml").read_text("utf-8")
@@ -72,15 +82,10 @@ def planted(name: str, data_root: Path | None, sample: Sample) -> list[Planted]:
     """
     if name == "lab":
         return list(lab_cases(sample.limit or LAB_PAIRS))
-    told = PLANTED["people"].get(name, PLANTED["brought"])
-    listed = [Path(name)]
-    if "files" in told:
-        root = data_root / name if data_root else home_folder(name)
-        listed = sorted(root.glob(told["files"]))
-        if not listed:
-            what = f"no {told['files']} in {root}"
-            raise VlsbenchError(f"{what}: point --data-root at the folder above")
-    cases = [case for file in listed for case in _labelled(name, file, told)]
+    if name in PLANTED["people"]:
+        cases = list(_labelled(name, data_root / name if data_root else home_folder(name)))
+    else:
+        cases = list(_brought(name))
     if sample.limit is None or sample.limit >= len(cases):
         return cases
     chosen = random.Random(sample.seed).sample(range(len(cases)), sample.limit)
@@ -153,36 +158,68 @@ def _speaking(pair: Pair, text: str) -> MadeImage:
     return MadeImage(f"speaking-{pair.images[0].ref}-{pair.id}", make)
 
 
-def _labelled(name: str, file: Path, told: Mapping[str, Any]) -> Iterator[Planted]:
-    """Read replies that people labelled; `told` names the columns, and what the labels mean.
+def _labelled(name: str, root: Path) -> Iterator[Planted]:
+    """Read replies that people labelled. Raises `BadRows` for all rows that cannot be used."""
+    told = PLANTED["people"][name]
+    named = told["columns"]
+    files = sorted(root.glob(told["files"]))
+    if not files:
+        raise VlsbenchError(f"no {told['files']} in {root}: point --data-root at the folder above")
 
-    Raises `BadRows` for all rows that cannot be used.
-    """
-    bad: list[BadRow] = []
-    for number, pair in enumerate(load(str(file), columns=told["columns"])):
-        said = {key: str(pair.meta.get(column) or "") for key, column in told["meta"].items()}
-        known = (kind for mark, kind in told["labels"].items() if said["label"].startswith(mark))
-        kind, truth = next(known, ("", None))
-        if truth is None or not said["reply"]:
-            why = "no reply" if not said["reply"] else f"label {said['label']!r} is not known"
-            bad.append(BadRow(file.name, pair.id, why))
-            continue
-        harmful = pair.harmful
-        if name == "xstest":
-            harmful = said["type"].startswith("contrast_")
-            said["target"] = file.stem.rpartition("_")[2]
-        if truth == Label.UNSAFE and not harmful:
-            truth = Label.ANSWERED
-        probe = said.get("probe") or f"{told.get('name', '')}{kind}"
-        yield Planted(
-            id=f"{name}/{file.stem}/{number}",
-            probe=probe,
-            what=f"{kind}, as people labelled it",
-            pair=replace(pair, id=said.get("id") or pair.id, harmful=harmful),
-            reply=said["reply"],
-            truth=Label(truth) if truth else None,
-            safe=kind == "safe" or truth in SAFE,
-            target=said["target"],
-        )
-    if bad:
-        raise BadRows(file.name, bad, way="mend them")
+    def meta(row: Fields) -> dict[str, str]:
+        label = row.text(named["label"])
+        kinds = (kind for mark, kind in told["labels"].items() if label.startswith(mark))
+        if (found := next(kinds, None)) is None:
+            raise RowError(f"{named['label']} is {label!r}, which is not known")
+        target = row.maybe(named["target"]) if "target" in named else ""
+        return {
+            "kind": found[0],
+            "truth": found[1],
+            "reply": row.text(named["reply"]),
+            "by": target,
+        }
+
+    def harmful(row: Fields) -> bool:
+        return "type" not in row.fields or row.text("type").startswith("contrast_")
+
+    columns = {key: named[key] for key in ("id", "query", "description") if key in named}
+    for file in files:
+        rows = list(read_pairs(file, meta=meta, harmful=harmful, **columns))
+        if bad := [row for row in rows if isinstance(row, BadRow)]:
+            raise BadRows(file.name, bad, rest=False)
+        for number, pair in enumerate(row for row in rows if isinstance(row, Pair)):
+            kind, truth, reply, target = map(str, pair.meta.values())
+            label = Label(truth) if truth else None
+            if label is Label.UNSAFE and not pair.harmful:
+                label = Label.ANSWERED
+            yield Planted(
+                id=f"{name}/{file.stem}/{number}",
+                probe=f"{name}, {kind}",
+                what=f"{kind}, as people labelled it",
+                pair=pair,
+                reply=reply,
+                truth=label,
+                safe=kind == "safe" or label in SAFE,
+                target=target or file.stem.rpartition("_")[2],
+            )
+
+
+def _brought(path: str) -> Iterator[Planted]:
+    """Read cases of a custom dataset: columns query, reply, truth, and perhaps probe and target."""
+    pairs = load(path)
+    faults = []
+    for number, pair in enumerate(pairs, start=1):
+        reply, truth = (str(pair.meta.get(name) or "").strip() for name in ("reply", "truth"))
+        labels = OURS.labels(pair.harmful)
+        if not reply:
+            faults.append(f"row {number}: no reply")
+        elif truth not in labels:
+            faults.append(f"row {number}: truth {truth!r} is none of {', '.join(labels)}")
+        else:
+            probe = str(pair.meta.get("probe") or "brought")
+            target, safe = str(pair.meta.get("target") or ""), truth in SAFE
+            place = f"{pairs.name}/{pair.id}", probe, "cases that were brought"
+            yield Planted(*place, pair, reply, Label(truth), safe, target=target)
+    if faults:
+        more = f" and {len(faults) - 10} more" if len(faults) > 10 else ""
+        raise VlsbenchError(f"{path}: {'; '.join(islice(faults, 10))}{more}")

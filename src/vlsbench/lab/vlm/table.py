@@ -192,6 +192,11 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
     "net, held-out things": (UNSEEN, NET),
 }
 """Column of the table of arms → stratum and figure."""
+BASELINES: Mapping[str, tuple[str, ...]] = {
+    "declines everything": ("100", "100", "100", *("0",) * 5),
+    "reads the text alone": ("100", *("0",) * 7),
+}
+"""What no training is needed for → the same columns; exact by the sets' making."""
 
 
 def sections(found: Means, compared: Sequence[Difference], seeds: int) -> list[Section]:
@@ -199,10 +204,10 @@ def sections(found: Means, compared: Sequence[Difference], seeds: int) -> list[S
     over = f"mean of {seeds} seeds with 95 % t-interval over seeds" if seeds > 1 else "1 seed"
     note = (
         f"Percent, {over}; held-out cells unless a column says otherwise. net: safe on leakless "
-        "less declined on the same texts with a harmless thing, 0 for who declines everything or "
-        f"reads the text alone. {SIMULATED}"
+        f"less declined on the same texts with a harmless thing. {SIMULATED}"
     )
-    arms = [
+    arms = [cells(name, *row) for name, row in BASELINES.items()]
+    arms += [
         cells(arm, *(strata[stratum][column] for stratum, column in HEADINGS.values()))
         for arm, strata in found.items()
     ]
