@@ -237,7 +237,6 @@ def test_benign_pairs_are_told_apart_and_measured_by_over_refusal(tmp_path: Path
     [
         ({"simulated": True}, "Simulated: lab model."),
         ({"complete": False, "open": 3}, "Stopped early."),
-        ({"view": "text"}, "it saw no image"),
         ({"left_out": (BadRow("data.json", "12", "no image"),)}, "Left out"),
         ({"published": examples.PUBLISHED}, "Beside published results"),
     ],
