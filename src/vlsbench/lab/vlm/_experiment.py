@@ -73,9 +73,8 @@ def _run(
     if unknown := [name for name in names if name not in (*ARMS, VANILLA)]:
         raise VlsbenchError(f"no arm {', '.join(unknown)} in the lab; there are {', '.join(ARMS)}")
     chosen: dict[str, Arm | None] = {VANILLA: None} if VANILLA in names else {}
-    for name, arm in ARMS.items():
-        if name in names:
-            chosen |= {arm.start: None, name: arm}
+    for name in filter(names.__contains__, ARMS):
+        chosen |= {ARMS[name].start: None, name: ARMS[name]}
     plan = [(seed, *one) for seed in seeds for one in chosen.items()]
     steps = [design.steps if arm else design.pretraining.total for *_, arm in plan]
 

@@ -140,8 +140,8 @@ Means = Mapping[str, Mapping[str, Mapping[str, Mean]]]
 def means(found: DataFrame) -> Means:
     """Average every figure of a `frame` over seeds."""
     made: dict[str, dict[str, dict[str, Mean]]] = {}
-    for (arm, stratum), rows in found.groupby(["arm", "pairs"], sort=False):
-        made.setdefault(arm, {})[stratum] = {
+    for (arm, pairs), rows in found.groupby(["arm", "pairs"], sort=False):
+        made.setdefault(str(arm), {})[str(pairs)] = {
             column: mean_of(rows[column].tolist(), -1.0 if column.startswith(NET) else 0.0)
             for column in COLUMNS
         }
