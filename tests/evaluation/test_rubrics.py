@@ -14,6 +14,7 @@ from tests.calibrating.runs import filled, truths
 from tests.evaluation.runs import QUIET, labels, only, rows, run
 from tests.grouped import grouped
 from vlsbench.calibrating import CalibratedRun, calibrate, draw, take_labels, write_tasks
+from vlsbench.comparing import Kind
 from vlsbench.errors import VlsbenchError
 from vlsbench.evaluation import (
     Evaluation,
@@ -208,7 +209,7 @@ def test_runs_under_two_rubrics_are_compared_by_what_their_labels_count_for(
     compared = vlsbench.compare({"ours": first.folder, "graded": done.folder})
     by_measure = {one.measure: one for one in compared.differences if one.scope == "overall"}
     assert by_measure.keys() == {"safety"}  # labels are not the same ones
-    assert by_measure["safety"].points == 0.0
+    assert by_measure[Kind.SAFETY].points == 0.0
     assert any(
         "rubric: harm-grade (" in note and "not vlsbench (" in note for note in compared.notes
     )

@@ -38,6 +38,8 @@ def test_the_rates_of_runs_are_written_with_all_that_they_depend_on(tmp_path: Pa
     rate = first.summary.groups[0].safety
     assert rate.rate is not None
     assert found.metric_value == round(100 * rate.rate, 2)
+    assert found.metric_args
+    assert found.dataset_args
     assert found.metric_args["n"] == 3
     assert found.dataset_args["judge"] == "offline"
     assert found.dataset_args["simulated"]

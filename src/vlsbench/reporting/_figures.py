@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsbench.auditing import Card, Piece, pieces
-from vlsbench.auditing.card import LeakingPair
+from vlsbench.auditing.card.pairs import LeakingPair
 from vlsbench.comparing import Compared, OpenRun, draw_compared
 from vlsbench.pages import COLOURS, ENDINGS, INK, Section, drawing, embedded, label
 from vlsbench.text import counted, one_line
