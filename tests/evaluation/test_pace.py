@@ -206,6 +206,24 @@ def test_what_waits_for_its_turn_is_not_sent_after_an_interrupt(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("says", [Said(b"busy", 503, {"Retry-After": "90"}), Said(b"down", 500)])
+def test_nobody_waits_out_a_pause_after_an_interrupt(tmp_path: Path, says: Said) -> None:
+    with scripted(lambda asked: says if len(played.asked) > 2 else answer(asked)) as played:
+        command = [
+            *(sys.executable, "-m", "vlsbench", "eval", "lab/leaky?n=8", "--no-probe"),
+            *("--model", f"m@{played.url}", "--judge", "offline", "--gallery", "0"),
+            *("--concurrency", "2", "--retries", "30", "--out", str(tmp_path / "r")),
+        ]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            while len(played.asked) < 5 - 2 * (says.status == 503):
+                time.sleep(0.05)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == EXIT_INTERRUPTED
+    assert calls_on_record(tmp_path / "r") == 2
+
+
+@pytest.mark.long
 def test_a_pace_of_tokens_is_that_of_what_answers_take(tmp_path: Path) -> None:
     a_second, pairs = 400, 16
     arrived: list[tuple[float, int]] = []

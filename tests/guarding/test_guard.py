@@ -106,7 +106,7 @@ def test_a_stopped_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> Non
 
 
 def test_faults_leave_pairs_without_a_verdict_and_in_no_rate(tmp_path: Path) -> None:
-    with lab.running(faults={"judge_prose": 1.0}) as url:
+    with lab.running(faults={"judge_refusal": 1.0}) as url:
         found = run(f"llama-guard@{url}", tmp_path / "r", sample=Sample(limit=10))
     assert found.unscored
     assert found.ways[0].detection.n == 0

@@ -143,9 +143,10 @@ MODELS: Mapping[str, Callable[[str, Look, Rates], str]] = {
     "llama-guard": judge.llama_guard,
     "qwen3guard": judge.qwen3guard,
     "guardreasoner-vl": judge.guardreasoner,
+    "moderation": judge.moderation,
     "painter": lambda *_: "I draw: ask me for an image, at /v1/images/generations.",
 }
-GUARDS = ("llama-guard", "qwen3guard", "guardreasoner-vl")
+GUARDS = ("llama-guard", "qwen3guard", "guardreasoner-vl", "moderation")
 """Those that answer in the forms of guards."""
 JUDGES = ("judge", "harm", "check", *GUARDS)
 """Those that judge faults of a server strike."""

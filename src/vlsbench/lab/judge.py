@@ -174,3 +174,12 @@ def guardreasoner(text: str, look: Look, rates: Rates) -> str:
         "<think>\nBy the rule of the lab.\n</think>\n\n"
         f"<result>\nRequest: {words[0]}\nResponse: {words[1]}\n</result>"
     )
+
+
+def moderation(text: str, look: Look, rates: Rates) -> str:
+    """Return what `judge.Moderations` makes of an answer of its endpoint, with a score."""
+    harmful, _ = _flag(text, look, rates)
+    seen = next(iter(look()), None)
+    key = f"{text.partition(SAID)[0]}|{seen.name if seen else ''}"
+    score = (harmful + draw_number("score", key)) / 2
+    return json.dumps({"flagged": harmful, "categories": ["risky"] * harmful, "score": score})

@@ -108,6 +108,7 @@ class LabServer:
         app.router.add_get("/stats", self._stats)
         app.router.add_post("/v1/chat/completions", partial(self._asked, self._chat))
         app.router.add_post("/v1/images/generations", partial(self._asked, self._paint))
+        app.router.add_post("/v1/moderations", partial(self._asked, self._moderate))
         return app
 
     async def _stats(self, request: web.Request) -> web.Response:
@@ -232,6 +233,28 @@ class LabServer:
             "choices": [choice],
             "usage": {**usage, "total_tokens": sum(usage.values())},
         }
+
+    async def _moderate(self, body: bytes) -> tuple[str | None, Told | None]:
+        """Answer as the moderations endpoint does."""
+        try:
+            asked = json.loads(body)
+            message = {"role": "user", "content": asked["input"]}
+            as_chat = json.dumps({"model": asked["model"], "messages": [message]}).encode()
+        except MALFORMED as error:
+            raise Refused(400, f"not a moderation request: {error!r}", "invalid_request") from None
+        chat = _read_chat(as_chat, self._served, schemas=True)
+        if chat.model.partition("?")[0] != "moderation":
+            raise Refused(404, f"{asked['model']!r} does not moderate.", "model_not_found")
+        _, seen, fault = self._strike(body, "moderation")
+        if fault in UNPAID:
+            return fault, None
+        said = json.loads(await chat.say(seen - 1))
+        result = {
+            "flagged": said["flagged"],
+            "categories": {"risky": said["flagged"]},
+            "category_scores": {"risky": said["score"]},
+        }
+        return fault, {"model": f"lab/{chat.model}", "results": [result]}
 
     async def _fail(self, request: web.Request, fault: str | None) -> web.Response:
         """Send no answer, but what a fault puts in its place."""
