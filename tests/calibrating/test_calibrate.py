@@ -137,7 +137,7 @@ def test_what_is_to_be_labelled_does_not_tell_the_judges_labels(run: Path) -> No
     rows = read(path)
     assert [row["id"] for row in rows] == list(drawn.ids)
     assert set(rows[0]) == {
-        *("id", "query", "image", "reply", "choices", "label", "annotator", "role")
+        *("id", "query", "image", "reply", "choices", "label", "annotator", "role", "kind")
     }
     assert not any(row["label"] or row["annotator"] for row in rows)
     for row in rows:

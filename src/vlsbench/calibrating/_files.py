@@ -22,7 +22,7 @@ from vlsbench.schemas import convert
 from vlsbench.text import counted, csv_value, file_name, storable
 
 LABELS, TASKS, CONFIG, RUBRIC = "labels.csv", "tasks.json", "label-studio.xml", "rubric.md"
-COLUMNS = ("id", "query", "image", "reply", "choices", "label", "annotator", "role")
+COLUMNS = ("id", "query", "image", "reply", "choices", "label", "annotator", "role", "kind")
 _HEAD = """\
 Read query, image and reply; write one of the row's choices under `label`, and your name under
 `annotator`. Do not look at the judge's labels."""
@@ -75,7 +75,7 @@ def write_tasks(
             except (KeyError, ImageError):
                 missing += bool(reply.image_refs)
             query, said, choices = storable(reply.query), storable(reply.reply), run.labels(id)
-            rows.append([id, query, name, said, " / ".join(choices), "", "", ""])
+            rows.append([id, query, name, said, " / ".join(choices), "", "", "", ""])
             options = [{"value": choice} for choice in choices]
             told = {"id": id, "query": query, "reply": said, "image": shown, "choices": options}
             tasks.append({"data": told})
@@ -198,14 +198,19 @@ def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
                     f"{path} lacks the column {', '.join(sorted(missing))} (has {', '.join(row)}): "
                     "fill in the labels.csv that `vlsbench calibrate RUN --sample N` writes"
                 )
-            id, label, by, role = (
+            id, label, by, role, kind = (
                 csv_value(str(row.get(name) or "")).strip()
-                for name in ("id", "label", "annotator", "role")
+                for name in ("id", "label", "annotator", "role", "kind")
             )
-            if role.lower() not in ("", "annotator", "adjudicator"):
-                raise VlsbenchError(f"{where}: role is annotator or adjudicator, not {role[:40]!r}")
+            role, kind = role.lower(), kind.lower()
+            if role not in ("", "annotator", "adjudicator") or kind not in ("", "person", "model"):
+                raise VlsbenchError(
+                    f"{where}: role is annotator or adjudicator, kind is person or model, not "
+                    f"{role[:40]!r}, {kind[:40]!r}"
+                )
             if label:
-                adjudicates, model = role.lower() == "adjudicator", by.lower().startswith(MODEL)
+                model = kind == "model" or by.lower().startswith(MODEL)
+                adjudicates = role == "adjudicator"
                 yield str(number), Given(id, label.lower(), by, adjudicates, model)
 
 
