@@ -206,7 +206,6 @@ def test_an_unknown_model_is_named_at_once(
 @pytest.mark.parametrize(
     ("bench", "said"),
     [
-        ("leakless", "no benchmark 'leakless': did you mean lab:leakless? `vlsbench bench list`"),
         ("vlsbnch", "no benchmark 'vlsbnch': did you mean vlsbench or "),
         ("toaster", "a custom dataset needs its path, a plug-in --plugin\n"),
     ],

@@ -205,8 +205,8 @@ def _print_panel(found: PanelResults) -> None:
     alpha, low, high = map(two, (found.alpha, found.low, found.high))
     say(
         f"Krippendorff's alpha of all judges {alpha} [{low}, {high}]; "
-        f"{counted(len(found.disagreements), 'reply')} not labelled alike, {found.divided:,} "
-        "without a label (summary.json lists them; `calibrate --sample` draws them first)"
+        f"{counted(len(found.disagreements), 'reply')} not labelled alike by all judges, "
+        f"{found.divided:,} without a label (summary.json lists them; `calibrate --sample` draws them first)"
     )
 
 

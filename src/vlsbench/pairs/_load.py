@@ -188,12 +188,21 @@ def _controlled(pairs: PairSet, sets: Sequence[PairSet]) -> PairSet:
 
 def _apart(image: Image, control: str, known: dict[str, Image]) -> Image:
     """Name a control's image after its set where another image has its name; note it as known."""
-    same = known.setdefault(image.ref, image) == image or DIGEST.fullmatch(image.ref)
-    if same or not isinstance(image, FileImage | StoredImage | MadeImage):
+    ref = image.ref
+    while (other := known.setdefault(ref, image)) != image and _lies(other) != _lies(image):
+        ref = f"{control}/{ref}"
+    if ref == image.ref or not isinstance(image, FileImage | StoredImage | MadeImage):
         return image
     if isinstance(image, FileImage):
         image = replace(image, path=image.place)  # which it finds by its name
-    return replace(image, ref=f"{control}/{image.ref}")
+    return replace(image, ref=ref)
+
+
+def _lies(image: Image) -> tuple[str, int]:
+    """Return where an image lies; nowhere if its name says all: it is drawn, or its digest."""
+    digest = isinstance(image, StoredImage) and DIGEST.fullmatch(image.ref)
+    place = None if digest else getattr(image, "place", None)
+    return os.path.realpath(place) if place else "", getattr(image, "offset", 0)
 
 
 @settings(panel="Dataset")
@@ -268,19 +277,25 @@ def read_drop(path: str | os.PathLike[str], bench: str) -> frozenset[str]:
         VlsbenchError: The file cannot be read, is no such list, or is one of another benchmark.
     """
     where = os.fspath(path)
-    ids = set()
     try:
-        for number, row in read_csv(Path(where), *DROP_COLUMNS):
-            if not isinstance(row, Mapping):
-                raise VlsbenchError(f"row {number}: {row}")
-            if (other := csv_value(row["bench"])) != storable(bench):
-                raise VlsbenchError(f"{where} lists pairs of {other}, not of {bench}")
-            ids.add(csv_value(row["id"]))
+        rows = list(read_csv(Path(where), *DROP_COLUMNS))
     except VlsbenchError as error:
+        if not os.path.isfile(where):
+            raise
         raise VlsbenchError(
             f"{error}; a drop list's columns must be {', '.join(DROP_COLUMNS)}: `vlsbench audit "
-            f"{bench} --drop-leaking P` writes one"
+            "BENCH --drop-leaking P` writes one"
         ) from None
+    ids = set()
+    for number, row in rows:
+        if not isinstance(row, Mapping):
+            raise VlsbenchError(f"{where}, row {number}: {row}")
+        if (other := csv_value(row["bench"])) != storable(bench):
+            raise VlsbenchError(
+                f"{where} lists pairs of {other}, not of {bench}: `vlsbench audit {bench} "
+                "--drop-leaking P` writes a list of its own"
+            )
+        ids.add(csv_value(row["id"]))
     return frozenset(ids)
 
 
