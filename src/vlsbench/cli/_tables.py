@@ -206,7 +206,8 @@ def _print_panel(found: PanelResults) -> None:
     say(
         f"Krippendorff's alpha of all judges {alpha} [{low}, {high}]; "
         f"{counted(len(found.disagreements), 'reply')} not labelled alike by all judges, "
-        f"{found.divided:,} without a label (summary.json lists them; `calibrate --sample` draws them first)"
+        f"{found.divided:,} without a label (summary.json lists them; `calibrate --sample` draws "
+        "them first)"
     )
 
 
