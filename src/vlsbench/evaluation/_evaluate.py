@@ -39,7 +39,7 @@ from vlsbench.models import (
     price_of,
     text_tokens,
 )
-from vlsbench.pages import framed
+from vlsbench.pages import framed, within
 from vlsbench.pairs import (
     Bench,
     Image,
@@ -79,6 +79,15 @@ class Evaluation:
     """Why it ended early; None where it is complete."""
     since: str = ""
     """When it was completed, where an earlier invocation did so and nothing was asked."""
+
+    def __repr__(self) -> str:
+        one = self.summary
+        named = (
+            ("safety", g.safety) if g.harmful else ("over-refusal", g.refusal) for g in one.groups
+        )
+        rates = [f"{name} {within(r.rate, r.low, r.high)} (n={r.n:,})" for name, r in named]
+        what = f"{one.model} on {one.bench}, {one.view} view"
+        return f"<Evaluation in {self.folder}: {what}; {', '.join(rates) or 'nothing scored'}>"
 
     @property
     def report(self) -> Path:

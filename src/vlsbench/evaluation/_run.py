@@ -58,6 +58,7 @@ from vlsbench.models import ChatModel, Price, RecordedReplies
 from vlsbench.pairs import Swapper
 from vlsbench.registry import is_simulated
 from vlsbench.tables import RowWriter
+from vlsbench.text import counted
 
 OFFLINE_NOTE = (
     "Judged offline, by the wording of English replies: how often it agrees with people is in "
@@ -89,7 +90,7 @@ class CostEstimate:
     """US dollars; None where a price is unknown."""
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationPlan:
     """What an evaluation will do and probably cost; nothing is spent or written yet."""
 
@@ -117,6 +118,13 @@ class EvaluationPlan:
     """Nothing is left to ask."""
     estimate: CostEstimate | None = None
     """What the open pairs will take; None where nothing is open."""
+
+    def __repr__(self) -> str:
+        cost = self.estimate.cost if self.estimate else 0.0
+        what = f"{self.target.spec} on {counted(len(self.selection), 'pair')} of "
+        what += f"{self.selection.pairs.name}, {self.shown.view} view, judged by {self.judge.name}"
+        about = "cost unknown" if cost is None else f"about ${cost:,.2f}"
+        return f"<EvaluationPlan for {self.folder}: {what}; {about}>"
 
     @property
     def rubric(self) -> Rubric:
