@@ -196,11 +196,11 @@ def ledger_growth(options: argparse.Namespace) -> None:
     )
     print("| ---: " * 8 + "|")
     with tempfile.TemporaryDirectory(dir=options.dir) as place:
-        folder, done = Path(place) / "run", 0
+        folder = options.keep or Path(place) / "run"
+        with Ledger.write(folder) as ledger:  # makes the tables
+            done = len(ledger.ended())
         for total in map(int, options.totals.split(",")):
             seconds = []
-            with Ledger.write(folder):
-                pass  # makes the tables
             if options.fill and total > options.sample:
                 fill(folder, done, total - options.sample)
                 done = total - options.sample
@@ -235,6 +235,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=60_000, help="records that --fill leaves")
     parser.add_argument("--fill", action="store_true", help="write most rows without the disk")
     parser.add_argument("--dir", help="where the ledger is written")
+    parser.add_argument("--keep", type=Path, help="a ledger that stays, and is gone on with")
     options = parser.parse_args()
     overhead(options) if options.what == "overhead" else ledger_growth(options)
 
