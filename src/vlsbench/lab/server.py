@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import json
 import socket
@@ -14,30 +13,23 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import urlopen
 
-import pybase64
-
 from vlsbench.errors import VlsbenchError
+from vlsbench.lab._asked import MALFORMED, read_chat
 from vlsbench.lab._batches import LabBatches, Told
 from vlsbench.lab._faults import UNPAID, Refused, Setup, check_rates, draw_number, spoil, strike
-from vlsbench.lab._look import look_at
 from vlsbench.lab._models import (
     IMAGE_TOKENS,
     JUDGES,
     MODELS,
     cut,
-    heard,
     options_of,
-    reply_of,
     tokens,
 )
 from vlsbench.lab._writer import paint_prompt, side_of
-from vlsbench.models import DEFAULT_MAX_TOKENS
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -45,37 +37,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Work = Callable[[bytes], Awaitable[tuple[str | None, Told | None]]]
 """Returns the fault that a request gets, and the answer where there is one."""
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 MAX_BODY = 256 * 2**20
 """Bytes of the largest request body."""
 HANG_S = 60.0
-LARGE_IMAGE = 200_000
-"""Characters of base64 beyond which an image is looked at in a thread."""
 HTML = "<!doctype html><html><head><title>Error</title></head><body>Come back later</body></html>"
-
-
-@dataclass(frozen=True, slots=True)
-class Chat:
-    """What of a chat request the models need."""
-
-    model: str
-    text: str
-    images: list[str]
-    """URLs."""
-    max_tokens: int
-    seed: int | None
-    """Tells repeated judgements of one question apart."""
-    hot: bool
-    """Whether answers to one question may differ: the temperature is above 0."""
-
-    async def say(self, earlier: int) -> str:
-        """Answer, having been asked so often before."""
-        reply = reply_of(self.model, self.seed, earlier if self.hot else None)
-        args = self.text, lambda: look_at([_image(url) for url in self.images])
-        if max(map(len, self.images), default=0) > LARGE_IMAGE:
-            return await asyncio.to_thread(reply, *args)
-        return reply(*args)
 
 
 class LabServer:
@@ -211,7 +177,7 @@ class LabServer:
         return answer
 
     async def _chat(self, body: bytes) -> tuple[str | None, Told | None]:
-        chat = _read_chat(body, self._served, schemas=self._setup.schemas)
+        chat = read_chat(body, self._served, schemas=self._setup.schemas)
         plain = chat.model.partition("?")[0]
         digest, seen, fault = self._strike(body, plain)
         if fault in UNPAID:
@@ -242,7 +208,7 @@ class LabServer:
             as_chat = json.dumps({"model": asked["model"], "messages": [message]}).encode()
         except MALFORMED as error:
             raise Refused(400, f"not a moderation request: {error!r}", "invalid_request") from None
-        chat = _read_chat(as_chat, self._served, schemas=True)
+        chat = read_chat(as_chat, self._served, schemas=True)
         if chat.model.partition("?")[0] != "moderation":
             raise Refused(404, f"{asked['model']!r} does not moderate.", "model_not_found")
         _, seen, fault = self._strike(body, "moderation")
@@ -278,54 +244,6 @@ class LabServer:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
         return _respond(b"")
-
-
-def _read_chat(body: bytes, served: Mapping[str, str], *, schemas: bool) -> Chat:
-    """Read a chat request for one of the models that are `served`, by name.
-
-    `schemas` accepts `response_format`. Raises `Refused` where the request is malformed, or asks
-    for what the server does not have.
-    """
-    try:
-        asked = json.loads(body)
-        name, messages = asked["model"], asked["messages"]
-        # A model answers to its instructions and to the last user message.
-        told = [one["content"] for one in messages if one["role"] in ("system", "developer")]
-        told += [one["content"] for one in messages if one["role"] == "user"][-1:]
-        listed = ([{"type": "text", "text": c}] if isinstance(c, str) else c for c in told)
-        parts = list(chain.from_iterable(listed))
-        said = messages[-1]["content"] if messages[-1]["role"] == "assistant" else ""
-        text = heard(*(part["text"] for part in parts if part["type"] == "text"), said)
-        images = [str(p["image_url"]["url"]) for p in parts if p["type"] == "image_url"]
-        limit = asked.get("max_completion_tokens") or asked.get("max_tokens")
-        max_tokens = int(limit or DEFAULT_MAX_TOKENS)
-    except MALFORMED as error:
-        raise Refused(400, f"not a chat request: {error!r}", "invalid_request") from None
-    plain, mark, options = str(name).removeprefix("lab/").partition("?")
-    model = served.get(plain, "") + mark + options
-    try:
-        reply_of(model)
-    except VlsbenchError:
-        raise Refused(404, f"The model {name!r} does not exist.", "model_not_found") from None
-    if asked.get("stream"):
-        raise Refused(400, "stream is not supported by this server", "invalid_request")
-    if asked.get("response_format") and not schemas:
-        message = "response_format is not supported by this server"
-        raise Refused(400, message, "unsupported_parameter")
-    if not all(url.startswith("data:") and ";base64," in url[:100] for url in images):
-        message = "images must be data: URLs in base64; this server fetches nothing"
-        raise Refused(400, message, "invalid_image_url")
-    seed = asked.get("seed")
-    seed = seed if isinstance(seed, int) else None
-    return Chat(model, text, images, max_tokens, seed, bool(asked.get("temperature")))
-
-
-def _image(url: str) -> bytes:
-    try:
-        data: bytes = pybase64.b64decode(url[url.index(",") + 1 :], validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused(400, "the image is not valid base64", "invalid_image") from None
-    return data
 
 
 def _respond(
