@@ -110,7 +110,9 @@ def test_a_training_prints_only_json_when_asked(
     assert "pairs is in the training data" in done.err
     record = json.loads((out / "align.json").read_text())
     assert record["data"]["name"] == str(rows)
-    assert record["data"]["contamination"][0]["touched"] == 0
+    (held,) = record["data"]["contamination"]
+    assert (held["matches"], held["touched"]) == (0, 0)
+    assert held["rows"] == record["data"]["rows"]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])

@@ -112,7 +112,7 @@ def test_vlguard_gives_a_row_for_each_instruction(tmp_path: Path) -> None:
     assert [row["harmful"] for row in data.rows] == [False, True, True]
     assert [row["messages"][1]["content"] for row in data.rows] == [YES, NO, NO]
     check_rows(Method.MM_SFT, data.rows, TrainingSettings(), "vlguard")
-    with pytest.raises(BadRows, match="one answer and no preference"):
+    with pytest.raises(VlsbenchError, match=r"no preference rows .* take saferlhf or spa-vl"):
         open_data([f"vlguard-train={tmp_path}"], Method.MM_DPO, accept_licence=True)
 
 
@@ -155,6 +155,9 @@ def test_spa_vl_pictures_are_read_from_parquet_and_unpacked_once(tmp_path: Path)
     # The same picture is one file.
     assert len(set(paths)) == 2
     assert unpack(data.rows, tmp_path / "pictures") == ready
+    for method in (Method.T_UNLEARNING, Method.T_SAFE_UNLEARNING):
+        with pytest.raises(VlsbenchError, match=r"no unlearning rows .* take saferlhf$"):
+            open_data([f"spa-vl={tmp_path}"], method)
 
 
 def test_beavertails_v_prefers_the_safer_answer(tmp_path: Path) -> None:
@@ -170,7 +173,7 @@ def test_beavertails_v_prefers_the_safer_answer(tmp_path: Path) -> None:
             "is_response_2_safe": True,
         }
     ]
-    write_parquet(tmp_path / "animal_abuse" / "train-0.parquet", two)
+    write_parquet(tmp_path / "animal_abuse" / "train.parquet", two)
     spec = [f"beavertails-v={tmp_path}"]
     for method, key in ((Method.MM_DPO, "chosen"), (Method.MM_SFT, "messages")):
         row = open_data(spec, method, accept_licence=True).rows[0]
@@ -292,7 +295,7 @@ def test_an_unknown_set_names_those_there_are() -> None:
 
 
 def test_a_folder_of_another_layout_says_what_is_expected(tmp_path: Path) -> None:
-    with pytest.raises(VlsbenchError, match=r"no \*train-\*\.parquet in"):
+    with pytest.raises(VlsbenchError, match=r"no \*train\*\.parquet in"):
         open_data([f"spa-vl={tmp_path}"], Method.MM_DPO)
 
 

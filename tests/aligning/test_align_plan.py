@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from tests.aligning.align_examples import (
     YES,
     dpo_rows,
     picture,
+    says,
     sft_rows,
     tiny_config,
+    user,
 )
 from vlsbench.aligning import (
     AlignConfig,
@@ -30,7 +33,8 @@ from vlsbench.aligning import (
 )
 from vlsbench.aligning.model import empty_model, learning, lora_config
 from vlsbench.config import resolve, to_toml
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import BadRows, VlsbenchError
+from vlsbench.models import Reply, Request
 from vlsbench.pairs import FileImage, Pair
 
 
@@ -51,6 +55,16 @@ def test_a_plan_reads_no_weights(tiny: Path, tmp_path: Path) -> None:
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     assert plan_training("mm-dpo", model=tmp_path, rows=dpo_rows()).parameters.total > 0
+
+
+def test_a_plan_says_what_cannot_be_learnt_from(tiny: Path) -> None:
+    with pytest.raises(VlsbenchError, match="raise --max-length"):
+        plan_training(
+            "mm-sft", model=tiny, rows=sft_rows(), settings=TrainingSettings(max_length=2)
+        )
+    marked = [{"messages": [*user("<image> ?"), *says(NO)]}]
+    with pytest.raises(BadRows, match="takes for a marker"):
+        plan_training("t-sft", model=tiny, rows=marked)
 
 
 def llava_7b() -> object:
@@ -237,3 +251,26 @@ def test_a_judge_model_rewards_over_http() -> None:
     assert scores == [0.5]
     mine = open_reward(lab.open_model("lab/judge"))
     assert mine(rows, ["I'm sorry, but I can't help with that."]) == [0.5]
+
+
+def test_a_judge_is_asked_about_some_answers_of_a_batch_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from vlsbench import lab
+
+    model = lab.open_model("lab/judge")
+    ask, under_way, most = model.ask, 0, 0
+
+    async def counted(request: Request) -> Reply:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        reply = await ask(request)
+        under_way -= 1
+        return reply
+
+    monkeypatch.setattr(model, "ask", counted)
+    rows = [{"prompt": [{"role": "user", "content": ASK}]}] * 40
+    assert len(open_reward(model)(rows, [NO] * 40)) == 40
+    assert most == 16

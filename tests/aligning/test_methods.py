@@ -243,6 +243,14 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(
         go()
     with pytest.raises(VlsbenchError, match="begun with other settings"):
         go(batch_size=2, resume=True)
+    record = tmp_path / "m" / "align.json"
+    about = json.loads(record.read_text())
+    for clip in (0.1, 1.0):  # of earlier versions; the second still holds
+        about["settings"] |= {"max_grad_norm": clip, "by_length": False, "bound": None}
+        record.write_text(json.dumps(about))
+        if clip < 1:
+            with pytest.raises(VlsbenchError, match=r"was begun with max_grad_norm 0\.1, which"):
+                go(resume=True)
     seen: list[int] = []
     done = go(lambda at, total: seen.append(at), resume=True)
     assert (seen, done.steps) == ([5, 6], 6)

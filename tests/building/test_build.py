@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from tests.building.build_examples import PLAIN, Builder, contents, lines
 from vlsbench import lab
 from vlsbench.building import build, read_recipe
 from vlsbench.engine import Ledger
-from vlsbench.errors import VlsbenchError
+from vlsbench.errors import MissingExtra, VlsbenchError
 from vlsbench.evaluation import Output, verify_run
 from vlsbench.schemas import SchemaError
 
@@ -83,6 +84,9 @@ def test_counts_flow_from_stage_to_stage(lab_build: Builder) -> None:
     assert by_name["release"].left == summary.pairs
     assert by_name["perceive"].entered + by_name["draft"].entered == summary.yield_.n
     assert summary.yield_.low is not None
+    assert list(summary.categories) == sorted(summary.categories)
+    counts = [summary.candidates, summary.patterns, *(row.dropped for row in summary.stages)]
+    assert all([*found.values()] == sorted(found.values(), reverse=True) for found in counts)
 
 
 @pytest.mark.long
@@ -316,6 +320,17 @@ def test_models_of_the_caller_stand_in_for_those_of_the_recipe(lab_build: Builde
 def test_plain_overrides_need_no_extra() -> None:
     assert not read_recipe("lab", PLAIN).needs_embeddings
     assert read_recipe("lab").needs_embeddings
+
+
+def test_a_build_that_needs_an_index_says_so_before_it_asks(
+    lab_build: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "usearch", None)
+    for needs in ("near_duplicates.similarity=0.95", 'contamination.against=["lab/leaky"]'):
+        with pytest.raises(MissingExtra, match=r"vlsbench\[build\]"):
+            lab_build("out", needs)
+    assert not (lab_build.root / "out").exists()
+    assert lab_build("plain", limit=1).stopped is None
 
 
 def test_an_undisturbed_build_asks_nothing_twice(lab_build: Builder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 
@@ -33,3 +34,19 @@ def test_a_changed_prompt_has_a_new_version(stage: TaskStage) -> None:
 def test_whatever_has_text_made_states_the_rules(stage: TaskStage) -> None:
     judges = stage.name in {"leak_filter", "final_filter", "twin_filter"}
     assert ("{rules}" in stage.task.prompt) is not judges
+
+
+def test_explanations_are_kept_as_they_came_and_what_goes_on_has_single_spaces() -> None:
+    tasks = {stage.name: stage.task for stage in STAGES}
+    loose, tidy = "One line.\n\n  Two  spaces.", "One line. Two spaces."
+
+    def read(stage: str, **answer: object) -> dict[str, object]:
+        return tasks[stage].read(json.dumps(answer))
+
+    for name, field in (("leak_filter", "keeps"), ("final_filter", "matches")):
+        answer = {"explanation": loose, field: True}
+        assert read(name, **answer) == answer
+    look = {"caption": loose, "critique": loose, "score": 5}
+    assert read("draw", **look, prompt=loose) == {**look, "prompt": tidy}
+    assert read("draft", description=loose, query=loose) == {"description": tidy, "query": tidy}
+    assert read("detoxify", queries=[loose, " "]) == {"queries": (tidy,)}

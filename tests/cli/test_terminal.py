@@ -189,7 +189,7 @@ def test_a_terminal_shows_progress_whole_and_breaks_no_word(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("group", "option", "command"),
-    [("release", "--licence", "verify"), ("review", "--votes", "export")],
+    [("release", "--licence", "verify"), ("review", "--adjudicator", "export")],
 )
 def test_help_of_a_group_shows_the_command_that_need_not_be_named(
     vlsbench: Command, group: str, option: str, command: str

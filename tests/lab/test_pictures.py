@@ -65,6 +65,12 @@ def test_noise_gradients_and_plain_colours_show_nothing() -> None:
             assert see(encode(Image.fromarray(np.ascontiguousarray(pixels)))) is None
 
 
+def test_a_photo_is_told_by_its_size_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.random.default_rng(1).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    monkeypatch.setattr("vlsbench.lab._look.decode", None)
+    assert see(encode(Image.fromarray(photo))) is None
+
+
 def test_pictures_of_text_show_nothing() -> None:
     rng = random.Random(1)
     font = ImageFont.load_default(size=22)

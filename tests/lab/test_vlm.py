@@ -285,6 +285,15 @@ def test_the_written_table_holds_every_arm_and_says_that_it_is_simulated() -> No
     assert "2 seeds with 95 % t-interval" in text
 
 
+def test_a_terminal_and_the_demo_show_differences_on_held_out_cells() -> None:
+    found = frame([cell(name, seed) for name in QUICK for seed in (0, 1)])
+    made = Reproduction(sections(means(found), differences(found), 2), [])
+    _, compared = made.shown
+    assert compared.table is not None
+    assert [row[0].text for row in compared.table.rows] == [f"{QUICK[1]} − {QUICK[0]}"]
+    assert compared.table.names[-1] == "p of TOST"
+
+
 def test_pretraining_learns_to_look_at_a_mini_world(tmp_path: Path) -> None:
     things = THINGS[:3]
     how = Pretraining(
@@ -320,6 +329,7 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
         tell=lambda _, at, of: told.append((at, of)),
     )
     assert arms_of(result) == ["vanilla", QUICK[1]]
+    assert result.shown == [result.sections[0]]  # a single arm differs from none
     assert all(path.is_file() for path in result.files)
     assert {path.suffix for path in result.files} == {
         ".md",
@@ -336,7 +346,7 @@ def test_the_experiment_resumes_and_writes_everything(tmp_path: Path) -> None:
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("cell.json")}
     assert len(kept) == 2
     missing = tmp_path / "seed-7" / QUICK[1] / "cell.json"
-    missing.unlink()  # as if stopped before it was written
+    missing.write_text(missing.read_text()[:-9])  # as if stopped while it was written
     again = vlm.reproduce(tmp_path, seeds=[7], methods=names, design=TINY)
     assert again.sections == result.sections
     changed = {path for path, at in kept.items() if path.stat().st_mtime_ns != at}

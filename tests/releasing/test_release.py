@@ -169,9 +169,14 @@ def test_croissant_says_what_dataset_tracks_require(
         "Data collection",
         "Data preprocessing",
     ]
+    assert about["license"] == "https://spdx.org/licenses/CC-BY-4.0.html"
+    limits = ["Leakage was not measured.", "No agreement of reviewers is on record."]
+    assert {*limits} <= {*about["rai:dataLimitations"]}
     for name in ("Limitations", "Biases", "UseCases", "SocialImpact"):
         assert about[f"rai:data{name}"]
     assert about["rai:personalSensitiveInformation"]
+    lacking = "croissant.json lacks what dataset tracks require: rai:hasSyntheticData"
+    assert verify(tmp_path / "out").notes == ((lacking,) if synthetic is None else ())
 
 
 def test_croissant_reads_several_images_a_pair(tmp_path: Path) -> None:
@@ -217,7 +222,9 @@ def test_benign_pairs_alone_need_no_gate(tmp_path: Path) -> None:
     source = kitchen.write(tmp_path / "pairs", rows)
     made = kitchen.released(source, tmp_path / "out", content=None)
     assert not made.gated
-    assert "extra_gated" not in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "extra_gated" not in card
+    assert "No benign controls" not in card
     assert verify(tmp_path / "out").sound
 
 
@@ -235,6 +242,8 @@ def test_benign_pairs_alone_need_no_gate(tmp_path: Path) -> None:
         ({"split": "train=0.000001,test=0.999999"}, "gets none of 16 pairs"),
         ({"homepage": "javascript:alert(1)"}, "must be a web address"),
         ({"date": "tomorrow"}, "2026-01-31"),
+        ({"date": "2026-02-31"}, "2026-01-31"),
+        ({"languages": ["English"]}, "a code such as en or pt-BR"),
         ({"colour": "red"}, "unknown key colour"),
     ],
 )

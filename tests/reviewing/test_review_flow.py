@@ -235,3 +235,14 @@ def test_whatever_is_done_each_person_stands_where_they_stood(
         assert _at(begin(folder, 2), person) == (
             (len(done) // 3, STEPS[len(done) % 3]) if len(done) < 6 else None
         )
+
+
+def test_the_status_is_worked_out_anew_only_where_something_was_said(tmp_path: Path) -> None:
+    review = begin(tmp_path)
+    review.join({"ann": Role.REVIEWER})
+    before = review.status()
+    assert review.status() is before
+    review.join({"ben": Role.REVIEWER})
+    assert (before.votes, review.status().votes) == (1, 2)
+    say(review, "ann")
+    assert [one.done for one in review.status().people] == [1, 0]

@@ -33,6 +33,9 @@ def test_rows_come_back_in_order_after_another_opening(tmp_path: Path) -> None:
         "DELETE FROM verdicts",
         "INSERT OR REPLACE INTO verdicts SELECT 1, at, 'eve', role, pair, shown, step, said, "
         "undoes FROM verdicts",
+        "UPDATE review SET value = 'other'",
+        "DELETE FROM review",
+        "INSERT OR REPLACE INTO review VALUES ('bench', 'other')",
     ],
 )
 def test_no_statement_changes_what_is_recorded(tmp_path: Path, sql: str) -> None:

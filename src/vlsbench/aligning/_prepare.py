@@ -64,7 +64,10 @@ class Prepared:
             "fetched": self.data.fetched,
             "left_out": len(self.data.bad),
             "contamination": [
-                {"bench": one.bench, "pairs": one.pairs, "touched": one.touched}
+                {
+                    **{"bench": one.bench, "rows": len(self.data.rows), "pairs": one.pairs},
+                    **{"matches": len(one.matches), "touched": one.touched},
+                }
                 for one in self.contamination
             ],
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from vlsbench import registry
 from vlsbench.aligning._settings import Reward, Row
@@ -40,21 +41,27 @@ def by_wording(rows: Sequence[Row], answers: Sequence[str]) -> list[float]:
     ]
 
 
+CONCURRENCY = 16
+"""Answers that a judge is asked about at once."""
+
+
 def _by_judge(model: ChatModel) -> Reward:
-    """Return the reward of a judge model, asked as in an evaluation, a batch's answers at once."""
+    """Return the reward of a judge model, asked as in an evaluation, several answers at once."""
     judge = LLMJudge(model)
 
-    async def one(row: Row, answer: str) -> float:
+    async def one(gate: asyncio.Semaphore, row: Row, answer: str) -> float:
         pair = Pair(id="sample", query=query_of(row), harmful=_harmful(row))
-        shown = tuple(_shown(image) for image in row.get("images") or ())
-        question = Question(pair, pair.query, shown, Reply(text=answer))
         try:
-            return _worth(await decide(judge, question, model.ask), row)
+            async with gate:
+                shown = tuple(_shown(image) for image in row.get("images") or ())
+                question = Question(pair, pair.query, shown, Reply(text=answer))
+                return _worth(await decide(judge, question, model.ask), row)
         except CallFailed:
             return 0.0
 
     async def every(rows: Sequence[Row], answers: Sequence[str]) -> list[float]:
-        return await asyncio.gather(*map(one, rows, answers))
+        gate = asyncio.Semaphore(CONCURRENCY)
+        return await asyncio.gather(*map(partial(one, gate), rows, answers))
 
     # One loop for the whole training: connections belong to the loop they were opened in.
     runner = asyncio.Runner()

@@ -46,6 +46,10 @@ _DECISIVE = {one.name for one in fields(TrainingSettings)} - {
     *("resume", "save_steps", "log_steps", "report_to", "workers")
 }
 """Settings that decide what is learnt."""
+SAMPLED = 32
+"""Rows that a plan encodes."""
+_GONE: Mapping[str, object] = {"max_grad_norm": 1.0, "by_length": False, "bound": None}
+"""Settings of earlier versions that decided it too → what still holds."""
 
 
 def need_reward(method: Method, reward: object) -> None:
@@ -187,9 +191,20 @@ def plan_training(
     settings = filled(method, settings or TrainingSettings())
     check_rows(method, rows, settings, name)
     parameters, layers = learning(empty_model(model), settings)
-    open_processor(model)  # says what is wrong with it
+    _try(open_processor(model), rows, settings, name)
     rate = settings.learning_rate or 0.0
     return TrainingPlan(method, str(model), len(rows), kinds_of(rows), parameters, layers, rate)
+
+
+def _try(processor: Any, rows: Sequence[Row], settings: TrainingSettings, name: str) -> None:
+    """Encode some rows, which says what is wrong with them or with the chat template."""
+    from vlsbench.aligning.encode import Encoder
+
+    sample = rows[:: max(1, len(rows) // SAMPLED)][:SAMPLED]
+    encoder = Encoder(processor, sample, max_length=settings.max_length, cache_bytes=0)
+    encoder.check(name)
+    for place in range(len(sample)):
+        encoder[place]
 
 
 def _checkpoint(out: Path, identity: Mapping[str, Any], *, resume: bool) -> str | None:
@@ -211,8 +226,14 @@ def _checkpoint(out: Path, identity: Mapping[str, Any], *, resume: bool) -> str 
     if not resume:
         raise VlsbenchError(f"{out} holds an unfinished training: --resume, or another --out")
     plain = json.loads(json.dumps(identity))
-    # Settings of an earlier version that there are no more say nothing of what is learnt now.
-    known = {key: value for key, value in before["settings"].items() if key in plain["settings"]}
+    told = before["settings"]
+    if gone := [key for key, held in _GONE.items() if told.get(key, held) != held]:
+        raise VlsbenchError(
+            f"{out} was begun with {', '.join(f'{key} {told[key]}' for key in gone)}, which this "
+            "version cannot: give another --out"
+        )
+    # Other settings of an earlier version that there are no more decided nothing.
+    known = {key: value for key, value in told.items() if key in plain["settings"]}
     if lora := known.get("lora"):
         known["lora"] = {key: lora[key] for key in lora if lora[key] or hasattr(Lora, key)}
     found = {**before, "settings": known}

@@ -21,6 +21,7 @@ from typing import Any
 from vlsbench.aligning._settings import Method, Row
 from vlsbench.aligning.rows import message_fault
 from vlsbench.aligning.sets import (
+    FORMS,
     TRAINING_SETS,
     Rows,
     TrainingSet,
@@ -126,6 +127,12 @@ def _open(spec: str, form: str, data: Data, accept_licence: bool) -> Rows:
     known = of_the_hub(spec) if spec.startswith(HUB) else TRAINING_SETS.get(name)
     if known is None:
         return _own(spec)
+    if form not in known.serves:
+        others = [one.name for one in TRAINING_SETS.values() if form in one.serves]
+        raise VlsbenchError(
+            f"{known.name} has no {form} rows (it serves {', '.join(known.serves)}); "
+            f"take {' or '.join(others)}"
+        )
     if not known.free and not accept_licence:
         raise VlsbenchError(
             f"{known.name} is under a licence that restricts training ({known.licence}): read it, "
@@ -257,6 +264,7 @@ def of_the_hub(spec: str) -> TrainingSet:
         licence=licence or "none stated",
         free=FREE.fullmatch(licence.lower()) is not None,
         home=home,
+        serves=FORMS,
         read=lambda root, form: read_folder(root, split),
     )
 

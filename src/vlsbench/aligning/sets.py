@@ -37,6 +37,8 @@ from vlsbench.pairs import (
 )
 
 Rows = Iterator[Row | BadRow]
+FORMS = ("sft", "preference", "unlearning", "prompts")
+"""What methods learn from; `Method.form` is one of them."""
 Answer = tuple[str, bool]
 """A text, and whether it is good enough to be learnt."""
 
@@ -50,8 +52,10 @@ class TrainingSet:
     free: bool
     """Whether the licence lets anyone train on it for any purpose."""
     home: Home
+    serves: tuple[str, ...]
+    """Forms that it has rows for: `sft`, `preference`, `unlearning`, `prompts`."""
     read: Callable[[Path, str], Rows]
-    """From folder and form (`sft`, `preference`, `unlearning`, `prompts`) to rows."""
+    """From folder and form to rows."""
 
 
 def user(text: str) -> list[dict[str, str]]:
@@ -175,7 +179,7 @@ def _with_image(root: Path, form: str) -> Rows:
         more: dict[str, Any] = {"images": list(image.images), "harmful": True}
         return _as_form(form, row.text("question"), answers, best, **more)
 
-    return _each(root, "**/*train-*.parquet", read_parquet, rows)
+    return _each(root, "**/*train*.parquet", read_parquet, rows)
 
 
 def _each(
@@ -200,6 +204,7 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
             licence="CC BY-NC 4.0",
             free=False,
             home=Home(hub="PKU-Alignment/PKU-SafeRLHF", files=("data/*/train.jsonl",)),
+            serves=FORMS,
             read=_saferlhf,
         ),
         TrainingSet(
@@ -207,6 +212,7 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
             licence="none stated; research use, access on request",
             free=False,
             home=Home(hub="ys-zong/VLGuard", files=("train.json", "train.zip")),
+            serves=("sft", "prompts"),
             read=_vlguard,
         ),
         TrainingSet(
@@ -214,6 +220,7 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
             licence="CC BY 4.0",
             free=True,
             home=Home(hub="sqrti/SPA-VL", files=("*train-*.parquet",)),
+            serves=("sft", "preference", "prompts"),
             read=_with_image,
         ),
         TrainingSet(
@@ -221,6 +228,7 @@ TRAINING_SETS: Mapping[str, TrainingSet] = {
             licence="CC BY-NC 4.0",
             free=False,
             home=Home(hub="saferlhf-v/BeaverTails-V", files=("*train-*.parquet",)),
+            serves=("sft", "preference", "prompts"),
             read=_with_image,
         ),
     )

@@ -126,8 +126,12 @@ def build(
         raise SchemaError(
             f"{read.file}: {waiting[0]}: is still a placeholder: name a model, here or with --set"
         )
-    if read.contamination.against and not find_spec("usearch"):
-        raise MissingExtra("the contamination barrier", "build")
+    if read.needs_index and not find_spec("usearch"):
+        raise MissingExtra(
+            "near-duplicates by meaning and the contamination barrier (left out by "
+            "--set near_duplicates=false --set contamination.against=[])",
+            "build",
+        )
     connection, spending = connection or Connection(), CostBudget.of(budget)
     spending.need_prices(read.known_prices(), "state it in the recipe under [prices]")
     connections = Connections(connection)

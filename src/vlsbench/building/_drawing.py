@@ -11,7 +11,7 @@ from typing import Any
 
 from vlsbench.building._items import FORBIDDEN, Item, decide, keep
 from vlsbench.building._recipe import Draw
-from vlsbench.building.roles import Role, Score, Task, TaskStage
+from vlsbench.building.roles import Line, Role, Score, Task, TaskStage
 from vlsbench.engine import Context, Record, Result, get_blob, put_blob
 from vlsbench.errors import VlsbenchError
 from vlsbench.models import Finish, ImageModel, Params, Reply, Request, call_key
@@ -74,7 +74,7 @@ class DrawStage(TaskStage):
     """
 
     name = "draw"
-    task = Task("look", LOOK, {"caption": str, "critique": str, "score": Score, "prompt": str})
+    task = Task("look", LOOK, {"caption": str, "critique": str, "score": Score, "prompt": Line})
 
     def __init__(self, painter: KeptDrawings, eyes: Role, settings: Draw, run: Path) -> None:
         known = [painter.identity, eyes.identity, settings.rounds, settings.good, settings.least]

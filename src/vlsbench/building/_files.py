@@ -5,6 +5,7 @@ docs/build.md describes their fields.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -246,6 +247,12 @@ def _counted(
                 _add(summary.patterns, line["pattern"])
                 _add(summary.categories.setdefault(line["category"], {}), line["subcategory"])
     summary.pairs, summary.images = sum(hits), len(images)
+    summary.candidates = _commonest_first(summary.candidates)
+    summary.patterns = _commonest_first(summary.patterns)
+    summary.categories = dict(sorted(summary.categories.items()))
+    for count in (count for stages in counts.values() for count in stages.values()):
+        count.dropped = _commonest_first(count.dropped)
+        count.quarantined = _commonest_first(count.quarantined)
     summary.stages, summary.twin_stages = (
         tuple(count for count in counts[twins].values() if count.entered) for twins in (False, True)
     )
@@ -254,6 +261,10 @@ def _counted(
 
 def _add(counts: dict[str, int], name: str) -> None:
     counts[name] = counts.get(name, 0) + 1
+
+
+def _commonest_first(counts: dict[str, int]) -> dict[str, int]:
+    return dict(Counter(counts).most_common())
 
 
 def _finish(summary: BuildSummary, ledger: Ledger) -> None:

@@ -280,6 +280,12 @@ class Recipe:
         return near or against or self.leak_filter.overlap is not None
 
     @property
+    def needs_index(self) -> bool:
+        """Whether some barrier looks for neighbours."""
+        near = self.near_duplicates is not None and self.near_duplicates.similarity is not None
+        return near or bool(self.contamination.against)
+
+    @property
     def digest(self) -> str:
         """Changes with anything that could change the result."""
         content = asdict(self)

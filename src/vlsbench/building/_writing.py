@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vlsbench.building._items import FORBIDDEN, Item, decide, drop, quarantine, slug
 from vlsbench.building._recipe import Detoxify, Elements, Perceive, Subcategory
-from vlsbench.building.roles import Role, Task, TaskStage
+from vlsbench.building.roles import Line, Role, Task, TaskStage
 from vlsbench.engine import Children, Context, Drop, Record, Result, put_blob
 from vlsbench.errors import VlsbenchError
 from vlsbench.pairs import (
@@ -94,7 +94,7 @@ class ElementsStage(TaskStage):
     """
 
     name = "elements"
-    task = Task("elements", ELEMENTS, {"elements": tuple[str, ...]})
+    task = Task("elements", ELEMENTS, {"elements": tuple[Line, ...]})
 
     def __init__(self, writer: Role, settings: Elements, most: Mapping[str, int]) -> None:
         super().__init__(writer, writer.identity, settings.per_subcategory)
@@ -150,7 +150,7 @@ class DraftStage(TaskStage):
     """From an element to a first pair in words (path A). Drops: `empty`."""
 
     name = "draft"
-    task = Task("draft", DRAFT, {"description": str, "query": str})
+    task = Task("draft", DRAFT, {"description": Line, "query": Line})
 
     async def run(self, record: Record, ctx: Context) -> Result:
         item: Item = record.value
@@ -178,7 +178,7 @@ class PerceiveStage(TaskStage):
     """
 
     name = "perceive"
-    task = Task("perceive", PERCEIVE, dict.fromkeys(PERCEIVED, str))
+    task = Task("perceive", PERCEIVE, dict.fromkeys(PERCEIVED, Line))
 
     def __init__(
         self, eyes: Role, settings: Perceive, taxonomy: Sequence[Subcategory], run: Path
@@ -232,7 +232,7 @@ class DetoxifyStage(TaskStage):
     """
 
     name = "detoxify"
-    task = Task("detoxify", DETOXIFY, {"queries": tuple[str, ...]})
+    task = Task("detoxify", DETOXIFY, {"queries": tuple[Line, ...]})
 
     def __init__(self, rewriter: Role, settings: Detoxify) -> None:
         super().__init__(rewriter, rewriter.identity, settings.candidates)
@@ -258,7 +258,7 @@ class TwinStage(TaskStage):
     """
 
     name = "twin"
-    task = Task("twin", TWIN, {"description": str})
+    task = Task("twin", TWIN, {"description": Line})
 
     async def run(self, record: Record, ctx: Context) -> Result:
         item: Item = record.value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, NewType
 
 import msgspec
 
@@ -40,12 +40,15 @@ STRICT = Params(max_tokens=1024, temperature=0.0)
 VOTE_TEMPERATURE = 0.7
 """For several judgements of one question, each with a seed of its own."""
 Score = Annotated[int, msgspec.Meta(ge=0, le=10)]
+Line = NewType("Line", str)
+"""A text that is taken with single spaces; `str` is kept as it came."""
 _TEXT = {"type": "string"}
 _SCHEMAS: Mapping[Any, Mapping[str, Any]] = {
     str: _TEXT,
+    Line: _TEXT,
     bool: {"type": "boolean"},
     Score: {"type": "integer"},
-    tuple[str, ...]: {"type": "array", "items": _TEXT},
+    tuple[Line, ...]: {"type": "array", "items": _TEXT},
 }
 """Type of a field → its JSON schema."""
 
@@ -71,15 +74,16 @@ class Task:
         return Schema.of_fields(self.name, {f: _SCHEMAS[kind] for f, kind in self.fields.items()})
 
     def read(self, text: str) -> dict[str, Any]:
-        """Read an answer, texts with single spaces; `ValueError` where it is not such an object."""
+        """Read an answer; `ValueError` where it is not such an object."""
         found = strict_object(text, *self.fields)
-        return {f: _tidied(msgspec.convert(found[f], kind)) for f, kind in self.fields.items()}
+        return {f: _read(found[f], kind) for f, kind in self.fields.items()}
 
 
-def _tidied(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_tidied(text) for text in value if text.strip())
-    return " ".join(value.split()) if isinstance(value, str) else value
+def _read(value: Any, kind: Any) -> Any:
+    value = msgspec.convert(value, kind)
+    if kind == tuple[Line, ...]:
+        return tuple(" ".join(text.split()) for text in value if text.strip())
+    return " ".join(value.split()) if kind is Line else value
 
 
 class Answer(NamedTuple):

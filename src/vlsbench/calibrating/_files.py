@@ -242,10 +242,15 @@ class LabelStudioAnnotation:
     created_at: datetime | None = None
 
     @property
-    def person(self) -> str:
-        """The annotator's number: names and addresses of accounts are nobody's business here."""
+    def number(self) -> int:
+        """The annotator's: names and addresses of accounts are nobody's business here."""
         by = self.completed_by
-        return f"label-studio-{by.id if isinstance(by, _Account) else by}"
+        return by.id if isinstance(by, _Account) else by
+
+    @property
+    def person(self) -> str:
+        """What the annotator is called here."""
+        return f"label-studio-{self.number}"
 
     def said(self) -> Iterator[tuple[str, list[str]]]:
         """Yield each control's name with what was chosen or written there."""

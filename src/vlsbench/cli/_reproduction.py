@@ -27,6 +27,6 @@ def progress(*, shown: bool = True) -> Iterator[Callable[[str, float, float], No
 
 
 def show(result: Reproduction) -> None:
-    """Print the table of arms, and where the files are."""
-    print_sections(result.sections[:1], ())
+    """Print the arms, how they differ on held-out cells, and where the files are."""
+    print_sections(result.shown, ())
     typer.echo(f"Files: {', '.join(str(path) for path in result.files)}")

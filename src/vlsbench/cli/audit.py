@@ -129,6 +129,8 @@ def _print_card(done: Audit) -> None:
     print_against(card.against)
     measures = (card.overlap, card.judged, card.behaviour)
     notes = [note for one in measures if one for note in one.notes]
+    # Its caveats say it once already.
+    notes = [note for note in notes if not note.startswith("Simulated:")]
     say(*(f"note: {note}" for note in dict.fromkeys((*caveats(card), *notes))), style="yellow")
     say(f"Files: {done.folder}/ card.html, card.json, pairs.parquet")
     if found := card.dropped:

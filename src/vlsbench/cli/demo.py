@@ -73,7 +73,7 @@ def demo(
     link = {"The comparison pair by pair, with links to every run": page.name}
     sections = [Section("Rule-made models", INTRO.split("\n\n"), ruled, links=link)]
     if not quick:
-        sections.append(_train(out / "reproduction"))
+        sections += _train(out / "reproduction")
     Document(TITLE, sections, simulated=True).write(out / PAGE)
     typer.echo("Simulated: lab models and a lab judge; the figures say nothing about real models.")
     typer.echo(f"Report: {out / PAGE}")
@@ -82,7 +82,7 @@ def demo(
     )
 
 
-def _train(out: Path) -> Section:
+def _train(out: Path) -> list[Section]:
     """Run two arms of the experiment with one seed; return what came out."""
     from vlsbench.cli._reproduction import progress, show
     from vlsbench.lab import vlm
@@ -92,9 +92,9 @@ def _train(out: Path) -> Section:
             out, seeds=range(1), methods=vlm.QUICK, design=vlm.QUICK_DESIGN, tell=tell
         )
     show(result)
-    found = result.sections[0]
-    image = embedded(out / "figure.svg")
-    return replace(found, title="Trained models", texts=[TRAINED, *found.texts], figure=image)
+    arms, *more = result.shown
+    image, texts = embedded(out / "figure.svg"), [TRAINED, *arms.texts]
+    return [replace(arms, title="Trained models", texts=texts, figure=image), *more]
 
 
 def _evaluate(out: Path, pairs: int) -> tuple[Table, Path]:

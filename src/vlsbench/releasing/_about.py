@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,17 @@ RELEASE_JSON = "release.json"
 CARD = "README.md"
 CHECKSUMS = "checksums.sha256"
 CROISSANT = "croissant.json"
+REQUIRED = (
+    "rai:dataLimitations",
+    "rai:dataBiases",
+    "rai:personalSensitiveInformation",
+    "rai:dataUseCases",
+    "rai:dataSocialImpact",
+    "rai:hasSyntheticData",
+    "prov:wasDerivedFrom",
+    "prov:wasGeneratedBy",
+)
+"""Croissant fields that NeurIPS's Evaluations & Datasets track has required since 2026."""
 PROVENANCE = "provenance.jsonl"
 DATA = "data"
 """Folder of the Parquet shards."""
@@ -56,9 +67,9 @@ _FORMS = {
         "letters, digits and single . _ - inside, 96 at most, as the Hugging Face Hub has it",
     ),
     "version": (r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", "MAJOR.MINOR.PATCH, such as 1.0.0"),
-    "date": (r"\d{4}-(0\d|1[0-2])-([0-2]\d|3[01])", "a date such as 2026-01-31"),
     "homepage": (r"(https?://[^\s<>\"']+)?", "a web address (https://…)"),
     "derived_from": (r"https?://[^\s<>\"']+", "a web address (https://…)"),
+    "languages": (r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "a code such as en or pt-BR"),
 }
 """Setting → what it, or each of its values, must be."""
 
@@ -171,6 +182,10 @@ def checked(config: ReleaseConfig) -> ReleaseConfig:
         for value in (given,) if isinstance(given, str) else given:
             if not re.fullmatch(pattern, value):
                 raise VlsbenchError(f"{setting} {value!r} must be {wanted}")
+    try:
+        date.fromisoformat(found.date)
+    except ValueError:
+        raise VlsbenchError(f"date {found.date!r} must be a date such as 2026-01-31") from None
     missing = [name for name, answer in said.items() if not answer]
     if 0 < len(missing) < len(said):
         raise VlsbenchError(missing_content(missing))

@@ -30,6 +30,7 @@ HUB_LICENCES = re.compile(
     r"cdla-sharing-1\.0|odbl|odc-by|pddl|gpl-3\.0|bsd-3-clause"
 )
 """Identifiers that the Hub knows and that sets of images go under (its page on licences)."""
+SPDX = {"apache-2.0": "Apache-2.0", "mit": "MIT", "cc0-1.0": "CC0-1.0", "odbl": "ODbL-1.0"}
 CROISSANT_TYPES = {
     Kind.IMAGE: "sc:ImageObject", Kind.IMAGES: "sc:ImageObject", Kind.TEXT: "sc:Text",
     Kind.JSON: "sc:Text", Kind.BOOL: "sc:Boolean", Kind.INT: "cr:Int64", Kind.FLOAT: "cr:Float64",
@@ -47,6 +48,14 @@ def context_of(release: Release, settings: ReleaseConfig) -> dict[str, Any]:
     limits = [*settings.limits, *terms()["limits"]]
     if release.simulated:
         limits.insert(0, "Simulated pairs: of use for testing software and for nothing else.")
+    if release.pairs == release.harmful:
+        limits.append("No benign controls: over-refusal cannot be measured on it.")
+    if release.leakage is None:
+        limits.append("Leakage was not measured.")
+    if release.agreement is None:
+        limits.append("No agreement of reviewers is on record.")
+    if release.synthetic is None:
+        limits.append("Whether a model made any of its texts or images is not stated.")
     context = {
         "release": release,
         "settings": settings,
@@ -101,10 +110,15 @@ def croissant(
         f"{row.source or 'no source named'} ({row.pairs:,} pairs, {row.licence})"
         for row in release.statistics.sources
     )
+    # The licence's page where it is an SPDX identifier in the usual form.
+    low = release.licence.lower()
+    name = SPDX.get(low) or (low.upper() if low.startswith("cc-by") else "")
+    page = f"https://spdx.org/licenses/{name}.html"
     # Whatever the template prints becomes JSON.
     template = _environment(lambda value: json.dumps(value, ensure_ascii=False))
     text = template.get_template("croissant.json").render(
         {**context, "shards": shards, "sources": sources},
+        licence=page if name and " " not in name else release.licence,
         types=CROISSANT_TYPES,
         said=_said,
     )

@@ -10,7 +10,15 @@ from typing import Any
 
 from vlsbench.errors import VlsbenchError
 from vlsbench.files import file_sha256
-from vlsbench.releasing._about import CARD, CHECKSUMS, CROISSANT, RELEASE_JSON, SCHEMA, Release
+from vlsbench.releasing._about import (
+    CARD,
+    CHECKSUMS,
+    CROISSANT,
+    RELEASE_JSON,
+    REQUIRED,
+    SCHEMA,
+    Release,
+)
 from vlsbench.schemas import convert, read_json
 
 
@@ -74,12 +82,18 @@ def _checksums(folder: Path) -> Iterator[str]:
 
 def _croissant(path: Path, notes: list[str]) -> Iterator[str]:
     try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        yield f"{CROISSANT} is not valid JSON ({error})"
+        return
+    if missing := [name for name in REQUIRED if name not in content]:
+        notes.append(f"{CROISSANT} lacks what dataset tracks require: {', '.join(missing)}")
+    try:
         import mlcroissant
     except ImportError:
         notes.append(f"{CROISSANT} was not validated: pip install 'vlsbench[release]'")
         return
     try:
-        content = json.loads(path.read_text("utf-8"))
         issues = mlcroissant.Dataset(jsonld=content).metadata.ctx.issues.errors
     except Exception as error:
         # It raises its own error for what it names, and Python's for what it trips over.

@@ -194,8 +194,10 @@ def read_tasks(tasks: Any, review: Review, file: str) -> list[PersonVerdict]:
         try:
             task = convert(value, _Task, "", foreign=True)
             id, shown = task.data.id, task.data.shown
-            if id not in pairs or shown != review.shown(id):
-                raise VlsbenchError(f"no pair {id[:60]!r} in this review, or it has changed since")
+            if id not in pairs:
+                raise VlsbenchError(f"no pair {id[:60]!r} in this review")
+            if shown != review.shown(id):
+                raise VlsbenchError(f"pair {id} has changed since the task was exported")
             for place, annotation in enumerate(task.annotations, start=1):
                 where = f"task {number}, annotation {place}"
                 given = convert(annotation, LabelStudioAnnotation, "", foreign=True)
@@ -223,6 +225,8 @@ def _verdict(given: LabelStudioAnnotation, pair: Pair, shown: str) -> PersonVerd
     if not {*picked} <= {*CODES}:
         raise VlsbenchError(f"codes: {', '.join(picked)[:80]} are not all reason codes")
     when = given.updated_at or given.created_at
+    if not 0 <= given.number < 10**12 or when is None:
+        raise VlsbenchError("completed_by and updated_at: expected the annotator's number and time")
     return PersonVerdict(
         person=given.person,
         role=Role.REVIEWER,
@@ -231,6 +235,6 @@ def _verdict(given: LabelStudioAnnotation, pair: Pair, shown: str) -> PersonVerd
         answers=answers,
         codes=tuple(code for code in CODES if code in picked),
         comment=comment[:MAX_COMMENT],
-        at=when.replace(tzinfo=when.tzinfo or UTC).timestamp() if when else 0.0,
+        at=when.replace(tzinfo=when.tzinfo or UTC).timestamp(),
         complete=True,
     )

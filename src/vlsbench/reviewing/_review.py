@@ -128,6 +128,8 @@ class Review:
         self._digests: dict[str, str] = {}
         self._by_id = {pair.id: pair for pair in pairs}
         self._turn = threading.Lock()
+        self._status: tuple[tuple[int, int], Status] | None = None
+        """With how many rows and invitations there were."""
 
     @property
     def folder(self) -> Path:
@@ -270,19 +272,24 @@ class Review:
 
     def progress(self, person: str, role: Role) -> PersonProgress:
         """Return how many pairs a person has done, and how many there are to do."""
-        verdicts, _ = self.current()
-        done = {v.pair for v in verdicts if v.person == person and v.complete}
+        own = person_verdicts(self._fresh(standing(self._store.rows(person))))
+        done = {verdict.pair for verdict in own if verdict.complete}
         total = len(self.pairs)
         if role is Role.ADJUDICATOR:
-            total = len(done | {one.pair for one in self.decisions(verdicts) if one.disputed})
+            decisions = self.decisions(self.current()[0])
+            total = len(done | {one.pair for one in decisions if one.disputed})
         return PersonProgress(person, role, len(done), total)
 
     def status(self) -> Status:
         """Return progress, agreement and what is decided."""
+        recorded = (len(self._store.rows()), len(self._store.invited()))
+        # Pages that are open ask again and again.
+        if self._status and self._status[0] == recorded:
+            return self._status[1]
         verdicts, stale = self.current()
         decisions = self.decisions(verdicts)
         fates = Counter(decision.fate for decision in decisions)
-        return Status(
+        found = Status(
             bench=self.bench,
             pairs=len(self.pairs),
             votes=self._votes(verdicts),
@@ -296,6 +303,8 @@ class Review:
             disputed=sum(bool(decision.disputed) for decision in decisions),
             stale=stale,
         )
+        self._status = (recorded, found)
+        return found
 
     def add(self, rows: Sequence[Row]) -> None:
         """Record rows from elsewhere, all or none."""

@@ -51,6 +51,13 @@ BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
 CREATE TRIGGER IF NOT EXISTS no_replace BEFORE INSERT ON verdicts
 WHEN EXISTS (SELECT 1 FROM verdicts WHERE number = NEW.number)
 BEGIN SELECT RAISE(ABORT, 'verdicts are only added'); END;
+CREATE TRIGGER IF NOT EXISTS fixed_update BEFORE UPDATE ON review
+BEGIN SELECT RAISE(ABORT, 'a review is of one set'); END;
+CREATE TRIGGER IF NOT EXISTS fixed_delete BEFORE DELETE ON review
+BEGIN SELECT RAISE(ABORT, 'a review is of one set'); END;
+CREATE TRIGGER IF NOT EXISTS fixed_replace BEFORE INSERT ON review
+WHEN EXISTS (SELECT 1 FROM review WHERE key = NEW.key AND value <> NEW.value)
+BEGIN SELECT RAISE(ABORT, 'a review is of one set'); END;
 """
 
 
@@ -78,8 +85,9 @@ class Store(AbstractContextManager["Store"]):
                 self._file.execute("PRAGMA journal_mode=WAL")
                 self._file.execute("PRAGMA synchronous=FULL")
                 self._file.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
-                self.set(schema=SCHEMA)
             version = self.get("schema")
+            if version is None and not read_only:
+                self.set(schema=(version := SCHEMA))
         except sqlite3.Error as error:
             raise StoreError(
                 f"cannot open {path}: {error}; free up disk space or choose another --out"
@@ -116,7 +124,7 @@ class Store(AbstractContextManager["Store"]):
         return None if found is None else str(found[0])
 
     def set(self, **facts: str) -> None:
-        """Set facts that are not set yet. Raises `StoreError`."""
+        """Set facts that are not set yet. Raises `StoreError` where one is set to another value."""
         self._run("INSERT OR IGNORE INTO review VALUES (?, ?)", facts.items())
 
     def invited(self) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -20,10 +21,10 @@ from vlsbench.files import write_json, write_text
 from vlsbench.lab.vlm._make import one_thread
 from vlsbench.lab.vlm._pretrain import pretrain
 from vlsbench.lab.vlm.design import ARMS, DESIGN_VERSION, FIRST_SEED, FIXED, VANILLA, Arm, Design
-from vlsbench.lab.vlm.sets import Cell, evaluate
+from vlsbench.lab.vlm.sets import HELD_OUT, Cell, evaluate
 from vlsbench.lab.vlm.table import differences, draw_figure, frame, markdown, means, sections
-from vlsbench.pages import ENDINGS, Section
-from vlsbench.schemas import convert, parse_json
+from vlsbench.pages import ENDINGS, Section, Table
+from vlsbench.schemas import SchemaError, read_json
 
 Tell = Callable[[str, float, float], None]
 """Is told what is being done, the steps done and the steps there are."""
@@ -35,6 +36,17 @@ class Reproduction:
 
     sections: Sequence[Section]
     files: Sequence[Path]
+
+    @property
+    def shown(self) -> list[Section]:
+        """Return all arms, and how they differ on held-out cells: what a terminal has room for."""
+        arms, compared = self.sections
+        assert compared.table is not None
+        names, rows = compared.table.names, compared.table.rows
+        held = [[row[0], *row[2:]] for row in rows if row[1].text == HELD_OUT]
+        table = Table([names[0], *names[2:]], held)
+        title = "Differences on held-out cells"
+        return [arms, replace(compared, title=title, table=table)] if held else [arms]
 
 
 def reproduce(
@@ -95,9 +107,9 @@ def _cell(
     """Train and ask one model, unless that is done."""
     digest = sha256(json.dumps([DESIGN_VERSION, asdict(design), name, seed]).encode())
     file, designed = folder / "cell.json", digest.hexdigest()[:16]
-    if file.is_file():
+    with suppress(SchemaError):  # there is none, it is cut, or of another form
         # Earlier versions wrote more than is read.
-        found = convert(parse_json(file.read_bytes(), str(file)), Cell, str(file), foreign=True)
+        found = read_json(file, Cell, foreign=True)
         if found.design == designed:
             return found
     shutil.rmtree(folder, ignore_errors=True)  # what an interrupted run left

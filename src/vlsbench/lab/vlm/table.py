@@ -250,6 +250,17 @@ GROUPS = {
     NET: "net",
 }
 
+COLOURS = {
+    "vanilla": "#8a8a8a",
+    "t-sft-nothing": "#b9d0ea",
+    "t-sft-harmless": "#4a7fc1",
+    "t-sft-both": "#1f4e8c",
+    "mm-sft-nothing": "#f7cfa6",
+    "mm-sft-harmless": "#e07b22",
+    "mm-sft-both": "#b4540a",
+}
+"""The same for an arm, whichever others are drawn."""
+
 
 def draw_figure(path: Path, found: Means, seeds: int) -> None:
     """Draw the paper's figure 1: bars of every arm on held-out cells, a panel each pre-training."""
@@ -272,7 +283,7 @@ def draw_figure(path: Path, found: Means, seeds: int) -> None:
                 series[arm.removeprefix(GROUNDED)] = [
                     Bar.of(mean.value, mean.low, mean.high) for mean in drawn
                 ]
-            bars(one, list(GROUPS.values()), series, unit="percent", values=False)
+            bars(one, list(GROUPS.values()), series, unit="percent", colours=COLOURS, values=False)
             one.set_title(title)
             one.set_ylim(bottom=min(-10, one.get_ylim()[0]))
             one.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
