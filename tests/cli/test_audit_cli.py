@@ -133,6 +133,12 @@ def test_hostile_benchmarks_are_read_as_text(vlsbench: Command, tmp_path: Path) 
 
 
 @needs_minilm
+def test_a_list_of_a_sample_says_that_it_is_one(vlsbench: Command) -> None:
+    done = vlsbench("audit", "lab/leaky?n=20", "--limit", "8", "--drop-leaking", "0.5")
+    assert "only the sample was audited: the list says nothing of other pairs" in done.stdout
+
+
+@needs_minilm
 def test_a_set_without_words_for_its_pictures_has_no_figure(
     vlsbench: Command, tmp_path: Path
 ) -> None:

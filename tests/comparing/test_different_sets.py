@@ -225,7 +225,7 @@ def test_replies_are_not_judged_again_beside_other_images(tmp_path: Path, named:
     assert done.summary.complete
     shown = tmp_path / ("moved" if named else "a") / "images/oven.png"
     Pillow.new("RGB", (8, 8), "blue").save(shown)
-    with pytest.raises(VlsbenchError, match="is not as it was when|another image than the pair"):
+    with pytest.raises(VlsbenchError, match=r"is not as it was when|another image than the pair"):
         vlsbench.judge_again(one, judge="offline", output=then, **moved)
 
 

@@ -114,8 +114,7 @@ class _Matched:
     def __init__(self, selection: Selection, shown: Presentation) -> None:
         self._selection, self._shown = selection, shown
         self._queries = {pair.id: _plain(pair.query) for pair in selection.pairs}
-        self._images = {pair.id: pair.images for pair in selection}
-        self._order = list(self._queries)
+        self._order, self._images = [*self._queries], {pair.id: pair.images for pair in selection}
         self._times = Counter(self._queries.values())
         self._bad: list[BadRow] = []
         self._rows: dict[str, list[tuple[str, SavedReply]]] = {}
@@ -145,8 +144,8 @@ class _Matched:
 
     def _fault(self, id: str | None, row: SavedReply, seen: Sequence[str]) -> str:
         if id is None:
-            first = f"its first is {self._order[0][:60]!r}"
-            return f"{self._selection.pairs.name} has no pair {row.id[:60]!r}; {first}"
+            known = f"{self._selection.pairs.name} has no pair {row.id[:60]!r}; its first is"
+            return f"{known} {self._order[0][:60]!r}"
         asked, wanted = row.asked and _plain(row.asked), self._queries[id]
         if asked is not None and self._shown.view is not View.IMAGE and wanted not in asked:
             return f"asked {_short(asked)}, and the pair asks {_short(wanted)}"
