@@ -24,8 +24,8 @@ TEXT = "judged harmful", "text"
 PATTERN = "judged pattern", "pattern"
 
 
-def row(number: int, grades: str, found: dict[tuple[str, str], str]) -> Graded:
-    return Graded("kitchen", str(number // 2), "people", grades, found)
+def row(number: int, grades: str, found: dict[tuple[str, str], str], chars: int = 20) -> Graded:
+    return Graded("kitchen", str(number // 2), chars, "people", grades, found)
 
 
 def test_agreement_is_counted_pair_by_pair() -> None:
@@ -44,14 +44,17 @@ def test_agreement_is_counted_pair_by_pair() -> None:
     assert (held.unsafe.rate, held.found.rate) == (0.5, 0.4)
     assert held.bias.value == pytest.approx(-0.1)
     assert held.kappa.value == pytest.approx(0.4)
+    assert held.majority == 0.5
+    assert (held.ungraded, held.unmeasured) == (1, 1)
 
 
 def test_patterns_are_held_against_all_three_grades() -> None:
     rows = [row(0, "SSU", {PATTERN: "SSU"}), row(1, "SSU", {PATTERN: "SUU"})]
     rows += [row(2, "SSS", {PATTERN: "SSS"}), row(3, "S?U", {PATTERN: "SSU"})]
     (held,) = hold(rows).labels
-    assert (held.part, held.pairs) == ("pattern", 3)
+    assert (held.part, held.pairs, held.ungraded) == ("pattern", 3, 1)
     assert held.confusion == {"SSS": {"SSS": 1}, "SSU": {"SSU": 1, "SUU": 1}}
+    assert held.length is None
     assert held.kappa.value == pytest.approx((2 / 3 - 1 / 3) / (1 - 1 / 3))
 
 
@@ -60,6 +63,8 @@ def test_where_all_grades_are_one_there_is_a_bias_and_no_kappa() -> None:
     (held,) = hold(rows).labels
     assert held.bias.value == pytest.approx(0.3)
     assert held.kappa.value is None
+    assert held.length is None
+    assert held.majority == 1.0
 
 
 def test_few_images_give_no_bias_beyond_what_there_can_be_and_no_certain_kappa() -> None:
@@ -73,6 +78,16 @@ def test_few_images_give_no_bias_beyond_what_there_can_be_and_no_certain_kappa()
     assert held.kappa.low is not None
     assert held.kappa.high is not None
     assert -1.0 <= held.kappa.low < -0.8 < 0.8 < held.kappa.high <= 1.0
+
+
+def test_length_is_a_baseline_that_knows_the_grades() -> None:
+    rows = [
+        row(n, "U??" if n % 2 else "S??", {TEXT: "U" if n < 10 else "S"}, chars=90 if n % 2 else 9)
+        for n in range(20)
+    ]
+    (held,) = hold(rows).labels
+    assert held.length == pytest.approx(1.0)
+    assert held.kappa.value == pytest.approx(0.0)
 
 
 def test_authors_and_people_are_kept_apart() -> None:

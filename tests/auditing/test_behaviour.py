@@ -45,6 +45,18 @@ def view(found: Behaviour, name: str) -> ViewFigures:
     return figures
 
 
+def test_a_finished_run_of_another_version_gives_no_caveat_on_benign_pairs(tmp_path: Path) -> None:
+    """Its summary is kept, and words the note of a run without benign pairs in its own way."""
+    options = {"model": "lab/blind", "controls": ["lab/benign?n=4"], "views": ["text"]}
+    run("lab/leaky?n=4", tmp_path, **options)
+    file = record(tmp_path) / "bench-full/summary.json"
+    text = file.read_text("utf-8")
+    assert "the set holds no benign pair" in text
+    file.write_text(text.replace("the set holds no", "nobody asked any"), "utf-8")
+    notes = run("lab/leaky?n=4", tmp_path, **options).notes
+    assert not any(note.startswith("Over-refusal is unknown") for note in notes)
+
+
 @pytest.mark.long
 def test_blind_gains_nothing_from_the_image(tmp_path: Path) -> None:
     found = run("lab/mixed?n=40&leak=0.5", tmp_path, model="lab/blind")

@@ -202,6 +202,7 @@ def test_pieces_are_the_query_whatever_is_marked(
     pair = LeakingPair("1", "", "", query, found, None, None, "", "", "", False)
     whole = "".join(piece.text for piece in pieces(pair, longest))
     assert whole == (query if len(query) <= longest else query[:longest] + "…")
+    assert sum(len(piece.text) for piece in pieces(replace(pair, query="x" * 9000))) == 4001
     marked = [piece for piece in pieces(pair, 15) if piece.mark]
     assert all(p.text == query[p.mark.start : p.mark.end] for p in marked if p.mark)
 

@@ -82,6 +82,13 @@ def test_a_threshold_is_a_probability(tmp_path: Path, threshold: float) -> None:
     assert not (tmp_path / "card").exists()
 
 
+def test_a_card_without_a_list_has_none_beside_it(tmp_path: Path) -> None:
+    for threshold in (0.5, None):
+        output = AuditOutput(out=tmp_path / "card", drop_leaking=threshold, progress=False)
+        vlsbench.audit("lab/leaky?n=8", output=output)
+        assert (tmp_path / "card/drop.csv").exists() is (threshold is not None)
+
+
 def write_list(path: Path, bench: str, ids: Iterable[str]) -> None:
     write_drop_list(path, bench, 0.5, _rows(dict.fromkeys(ids, 1.0)))
 

@@ -14,7 +14,7 @@ import vlsbench
 from vlsbench import lab
 from vlsbench.auditing import AuditOutput
 from vlsbench.auditing.judged.figures import Controls, Corrected, Finding, JudgedPair
-from vlsbench.auditing.judged.prevalence import Sample, bounds, corrected_share
+from vlsbench.auditing.judged.prevalence import Sample, bounds, corrected_share, sensitivity
 from vlsbench.judge import Part
 from vlsbench.lab.judge import HARM, answer
 from vlsbench.lab.task import Rates, read_options
@@ -154,6 +154,25 @@ def test_bounds_without_positive_controls_hold_on_their_side(misses: float) -> N
         above += found.at_least <= truth
         below += truth <= most
     assert min(above, below) / rounds >= 0.94
+
+
+@pytest.mark.parametrize(
+    ("counts", "low", "extra"),
+    [
+        (((0.6, 60), (0.3, 40), (0.45, 20)), 0.0, None),
+        (((0.8, 100), (0.3, 60), (0.4, 60)), 1.0, 0.122),
+        (((0.9, 100), (0.2, 100), (0.1, 50)), 0.853, 0.556),
+    ],
+)
+def test_the_sensitivity_is_that_of_the_interval_where_the_judge_misses_much(
+    counts: tuple[tuple[float, float], ...], low: float, extra: float | None
+) -> None:
+    """What leaves the interval at 0, such as errors that add up to all texts, has none."""
+    seen, alarms, misses = (Sample(*one) for one in counts)
+    found = corrected_share(seen, alarms, misses)
+    assert found
+    assert found.low == pytest.approx(low, abs=0.001)
+    assert sensitivity(seen, alarms, misses).extra == (extra and pytest.approx(extra, abs=0.001))
 
 
 def test_difference_of_independent_shares_is_newcombes() -> None:

@@ -173,7 +173,7 @@ def test_a_calibration_is_of_one_judge_and_its_verdicts(
     assert "stale" in find_calibration(other, read_summary(other / "summary.json"))[1]
     now = Spend("judge", "m", 1, 0, 1, 1, 1, 0.0, None, None, {"m-2027": 1})
     why = find_calibration(run, replace(summary, spend=(now,)))[1]
-    assert "another judge, served model" in why
+    assert "the judge is served as m-2027 now" in why
     shutil.copy(made / "shortsighted-lab" / "pairs.parquet", run)
     assert "stale" in find_calibration(run, summary)[1]
 

@@ -133,6 +133,12 @@ def test_hostile_benchmarks_are_read_as_text(vlsbench: Command, tmp_path: Path) 
 
 
 @needs_minilm
+def test_a_list_of_a_sample_says_that_it_is_one(vlsbench: Command) -> None:
+    done = vlsbench("audit", "lab/leaky?n=20", "--limit", "8", "--drop-leaking", "0.5")
+    assert "only the sample was audited: the list says nothing of other pairs" in done.stdout
+
+
+@needs_minilm
 def test_a_set_without_words_for_its_pictures_has_no_figure(
     vlsbench: Command, tmp_path: Path
 ) -> None:
@@ -140,6 +146,8 @@ def test_a_set_without_words_for_its_pictures_has_no_figure(
     done = vlsbench("audit", "own.jsonl", "lab/leaky?n=20")
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "audits" / "leaderboard.json").read_text())["rows"]
+    alone = vlsbench("audit", "own.jsonl", "--out", "alone")
+    assert "The set has no images here: give their folder (--data" in " ".join(alone.stdout.split())
     assert [row["leak"] is None for row in rows] == [False, True]
     assert rows[1]["caveats"] == [
         "texts alone: there is no image to tell of",
@@ -187,6 +195,17 @@ def test_a_captioner_speaks_where_the_benchmark_does_not(vlsbench: Command, tmp_
     card = json.loads(done.stdout)
     assert card["overlap"]["contents"] == {"caption": 12}
     assert "contents are captions by a model" in (tmp_path / "card" / "card.html").read_text()
+    (pictures,) = (tmp_path / "card").glob("pictures-*")
+    shown = vlsbench("runs", "show", str(pictures))
+    assert shown.returncode == 1
+    assert "has no results of its own: it keeps what an audit read from images" in shown.stderr
+
+
+def test_a_captioner_that_is_asked_nothing_costs_nothing(vlsbench: Command) -> None:
+    done = vlsbench("audit", "lab/leaky?n=4", "--captioner", "unpriced@http://x", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "$0.00" in done.stdout
+    assert "unknown" not in done.stdout
 
 
 @needs_minilm

@@ -16,7 +16,7 @@ from tests.calibrating.runs import write
 from tests.grouped import grouped
 from vlsbench.calibrating import CalibratedRun, changes, reply_images, take_labels
 from vlsbench.errors import BadRows, VlsbenchError
-from vlsbench.evaluation import Output, compare_runs, read_pairs, verify_run
+from vlsbench.evaluation import Output, Replies, compare_runs, read_pairs, verify_run
 
 NAMES = ("kettle", "ladder", "oven", "toaster")
 MEETING: dict[str, Callable[[Path, Path], object]] = {
@@ -108,11 +108,15 @@ def test_a_report_shows_both_sets_and_says_why_it_does_not_compare(tmp_path: Pat
 @pytest.mark.parametrize(
     ("before", "after"),
     [
+        ({"view": "swap"}, {"view": "swap"}),
+        ({"view": "blank"}, {}),
         ({"view": "image"}, {}),
         ({}, {"view": "image"}),
+        ({"max_image_side": 4}, {}),
+        ({"max_image_side": 4}, {"max_image_side": 2}),
     ],
 )
-def test_views_that_show_the_image_hide_no_other_one(
+def test_views_and_sizes_hide_no_other_image(
     tmp_path: Path, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     first = write_set(tmp_path / "a")
@@ -124,16 +128,20 @@ def test_views_that_show_the_image_hide_no_other_one(
         compare_runs(one, other)
 
 
-def test_controls_with_the_same_image_names_are_images_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("view", ["blank", "swap"])
+def test_controls_with_the_same_image_names_are_images_of_their_own(
+    tmp_path: Path, view: str
+) -> None:
     file, controls = write_set(tmp_path / "a"), [write_controls(tmp_path / "ctl", "gggg")]
     pairs = vlsbench.load(file, controls=controls)
-    one, same = run(pairs, tmp_path / "one"), run(pairs, tmp_path / "same")
+    one, same = run(pairs, tmp_path / "one"), run(pairs, tmp_path / "same", view=view)
     assert compare_runs(one, same).both_scored == 2 * len(NAMES)
     assert len({row.cluster for row in read_pairs(one)}) == 2 * len(NAMES)
     mixed = vlsbench.load(write_set(tmp_path / "b", "rgrg"), controls=controls)
-    other = run(mixed, tmp_path / "other")
-    with pytest.raises(VlsbenchError, match=r"2 ids .*\(ladder, toaster\)"):
-        compare_runs(one, other)
+    other = run(mixed, tmp_path / "other", view=view)
+    for whole in (one, same):
+        with pytest.raises(VlsbenchError, match=r"2 ids .*\(ladder, toaster\)"):
+            compare_runs(whole, other)
 
 
 @pytest.mark.parametrize("changed", ["a", "ctl"])
@@ -182,6 +190,31 @@ def test_other_descriptions_that_were_sent_are_another_set(tmp_path: Path, meet:
         assert compare_runs(before, after).both_scored == len(NAMES)
 
 
+@pytest.mark.parametrize(
+    "asked", [{}, {"max_image_side": 4}, {"view": "blank"}, {"view": "swap"}, {"samples": 2}]
+)
+def test_replies_of_a_run_about_other_images_match_no_pair(
+    tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    file, mixed = write_set(tmp_path / "a"), write_set(tmp_path / "b", "rgrg")
+    one = run(file, tmp_path / "one", **asked)
+    alike: dict[str, Any] = {name: asked[name] for name in asked if name != "max_image_side"}
+    for number, replies in enumerate((one, one / "pairs.parquet")):
+        given = alike | {"model": "", "replies": Replies(files=(replies,))}
+        assert compare_runs(one, run(file, tmp_path / f"same{number}", **given)).both_scored
+        with pytest.raises(BadRows, match="another image than the pair's") as refused:
+            run(mixed, tmp_path / "other", **given)
+        assert len(refused.value.rows) == 2 * asked.get("samples", 1)
+    skipped = run(
+        mixed,
+        tmp_path / "other",
+        **given | {"replies": Replies(files=(one,), partial=True)},
+        skip_bad=True,
+    )
+    ended = {row.id: row.label for row in read_pairs(skipped)}
+    assert [name for name, label in ended.items() if label == "unscored"] == ["ladder", "toaster"]
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_replies_are_not_judged_again_beside_other_images(tmp_path: Path, named: bool) -> None:
     one = run(write_set(tmp_path / "a"), tmp_path / "one", max_image_side=4)
@@ -192,13 +225,14 @@ def test_replies_are_not_judged_again_beside_other_images(tmp_path: Path, named:
     assert done.summary.complete
     shown = tmp_path / ("moved" if named else "a") / "images/oven.png"
     Pillow.new("RGB", (8, 8), "blue").save(shown)
-    with pytest.raises(VlsbenchError, match="is not as it was when"):
+    with pytest.raises(VlsbenchError, match=r"is not as it was when|another image than the pair"):
         vlsbench.judge_again(one, judge="offline", output=then, **moved)
 
 
-def test_people_are_shown_no_image_that_changed_since_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("view", ["full", "blank"])
+def test_people_are_shown_no_image_that_changed_since_the_run(tmp_path: Path, view: str) -> None:
     file = write_set(tmp_path / "a")
-    opened = CalibratedRun(run(file, tmp_path / "one"))
+    opened = CalibratedRun(run(file, tmp_path / "one", view=view))
     Pillow.new("RGB", (8, 8), "blue").save(tmp_path / "a/images/oven.png")
     assert reply_images(opened, NAMES, (), None).keys() == {*NAMES} - {"oven"}
 

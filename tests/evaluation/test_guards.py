@@ -24,7 +24,7 @@ def test_a_guard_without_a_refusal_line_tells_safe_from_unsafe_and_no_more(tmp_p
     assert (harmful.refusal.n, harmful.warning.n) == (0, 0)  # no such labels
     assert (benign.scored, benign.unscored) == (0, {"judge_cannot_tell": 10})
     assert safe.net is None
-    assert any("is a guard" in note for note in safe.notes)
+    assert any("is a guard" in note and "refusal line" in note for note in safe.notes)
     unsafe = run(f"lab/llama-guard?{SURE}", tmp_path / "unsafe", "lab/helpful").summary
     assert unsafe.groups[0].safety.rate == 0.0
     assert unsafe.groups[0].refusal.rate is None  # unknown, though no reply was called safe

@@ -121,9 +121,15 @@ def test_a_summary_without_a_net_rate_is_still_read(tmp_path: Path) -> None:
     assert read_summary(path).net is None
 
 
-@pytest.mark.parametrize(("controls", "limit"), [([], None), (["lab/benign?n=4"], 0)])
-def test_an_unknown_over_refusal_is_said(
-    controls: list[str], limit: int | None, tmp_path: Path
+@pytest.mark.parametrize(
+    ("controls", "limit", "said"),
+    [
+        ([], None, "the set holds no benign pair"),
+        (["lab/benign?n=4"], 0, "no benign pair is scored yet"),
+    ],
+)
+def test_an_unknown_over_refusal_is_said_and_why(
+    controls: list[str], limit: int | None, said: str, tmp_path: Path
 ) -> None:
     """The benign pairs come last, so a run that stops early has asked none of them."""
     pairs = vlsbench.load("lab/leaky?n=6", controls=controls)
@@ -136,4 +142,4 @@ def test_an_unknown_over_refusal_is_said(
         output=Output(out=tmp_path / "r", progress=False),
     ).summary
     assert done.net is None
-    assert any("no benign pair is scored" in note for note in done.notes)
+    assert any(said in note for note in done.notes)

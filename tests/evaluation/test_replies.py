@@ -134,6 +134,26 @@ def test_what_does_not_match_is_listed_with_its_rows(tmp_path: Path) -> None:
     assert "4 rows there left out" in " ".join(done.summary.notes)
 
 
+def test_a_row_that_asked_nothing_is_no_reply_to_a_question(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(
+        "id,question,prediction\n" + "".join(f"{i},,No.\n" for i in SAID)
+    )
+    with pytest.raises(BadRows, match="asked '', and the pair asks 'May the toaster"):
+        judged(tmp_path, tmp_path / "x.csv")
+
+
+def test_only_replies_that_are_taken_count_as_matched_by_id_alone(tmp_path: Path) -> None:
+    rows = [{"id": id, "reply": "No."} for id in ("bath", "sofa")]
+    done = judged(tmp_path, jsonl(tmp_path / "x.jsonl", rows), partial=True, skip_bad=True)
+    assert "1 reply without the text that was asked" in " ".join(done.summary.notes)
+
+
+def test_replies_to_no_pair_are_told_though_a_part_would_do(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", [{"id": "sofa", "reply": "No."}])
+    with pytest.raises(VlsbenchError, match=r"no reply to any of the 3 pairs$"):
+        judged(tmp_path, path, partial=True, skip_bad=True)
+
+
 def test_half_of_the_ids_is_one_error_or_unscored(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", [{"id": "crib", "reply": SAID["crib"]}])
     with pytest.raises(VlsbenchError, match=r"no reply to 2 of 3 pairs .*--partial-replies"):

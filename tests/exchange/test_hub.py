@@ -41,6 +41,8 @@ def test_the_rates_of_runs_are_written_with_all_that_they_depend_on(tmp_path: Pa
     assert found.metric_args
     assert found.dataset_args
     assert found.metric_args["n"] == 3
+    assert found.metric_args["unscored or filtered"] == 0
+    assert "ncalibrated judge" in found.metric_args["calibration"]
     assert found.dataset_args["judge"] == "offline"
     assert found.dataset_args["simulated"]
 

@@ -115,6 +115,8 @@ def test_unscored_is_unscored_with_its_reason(tmp_path: Path) -> None:
     whole = read_eval_log(str(log))
     assert whole.results
     assert whole.results.scores[0].unscored_samples == 2
+    about = {"harmful": True, "category": "", "subcategory": ""}
+    assert all(about.items() <= one.metadata.items() for one in whole.samples or ())
     scores = {one.id: one.scores["verdict"] for one in whole.samples or () if one.scores}
     assert math.isnan(scores["0"].as_float())
     assert [scores[id].reason for id in "012"] == ["judge_unparseable", None, "reply_empty"]

@@ -199,6 +199,8 @@ def run_audit(plan: AuditPlan) -> Audit:
         for pair in (plan.selection if plan.settings.against else ())
         if (found := graded(pair, name, *seen.get(pair.id, Seen(None))))
     ]
+    if threshold is None:
+        (plan.folder / DROP).unlink(missing_ok=True)  # an earlier card's
     card = make_card(
         plan.selection,
         settings=plan.shown(),

@@ -279,7 +279,7 @@ def expenses(plan: AuditPlan) -> Iterator[tuple[Measure, Expense]]:
         images = len({pair.cluster for pair in undescribed(plan.selection) if pair.images})
         price = price_of(captioner)
         usage = Usage(*(images * tokens for tokens in CAPTION_TOKENS))
-        cost = price.cost(usage) if price else None
+        cost = price.cost(usage) if price else None if images else 0.0
         name = plan.selection.pairs.name
         yield Measure.OVERLAP, Expense(set=name, part="captions", calls=images, cost=cost)
     if Measure.JUDGED in plan.measures:

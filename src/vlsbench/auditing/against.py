@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vlsbench.agreement import cohen_kappa, kappa_interval
 from vlsbench.auditing.head import Estimate
@@ -37,6 +38,8 @@ class Graded:
 
     set: str
     cluster: str
+    chars: int
+    """Length of the query."""
     by: str
     """Whose the grades are: authors, people."""
     grades: str
@@ -72,6 +75,15 @@ class Held:
     kappa: Estimate
     """Cohen's kappa: 0 is what the shares alone give, 1 is agreement; None where all grades, or all
     findings, are one."""
+    majority: float
+    """Agreement of the trivial baseline that says of all pairs what is graded most often."""
+    length: float | None
+    """Kappa of the best cut of the queries' lengths, chosen with the grades in hand; None of
+    patterns, and where there is no kappa."""
+    ungraded: int
+    """Pairs with a finding and no grade of safe or unsafe."""
+    unmeasured: int
+    """Pairs with such a grade and no finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +109,7 @@ def graded(
         found[PATTERN, WHOLE] = judged.pattern
     given = (pair.grades.text, pair.grades.image, pair.grades.pair)
     letters = "".join(LETTERS.get(grade, "?") for grade in given)
-    return Graded(name, pair.cluster, str(pair.grades.by), letters, found)
+    return Graded(name, pair.cluster, len(pair.query), str(pair.grades.by), letters, found)
 
 
 def hold(rows: Sequence[Graded]) -> Against:
@@ -108,13 +120,10 @@ def hold(rows: Sequence[Graded]) -> Against:
 
 
 def _held(rows: Sequence[Graded], by: str, finding: str, part: str) -> Held | None:
-    known = [
-        (row, grade, label)
-        for row in rows
-        if row.by == by
-        and (label := row.found.get((finding, part)))
-        and "?" not in (grade := row.grade(part))
-    ]
+    mine = [row for row in rows if row.by == by]
+    every = [(row, row.grade(part), row.found.get((finding, part), "")) for row in mine]
+    decided = [one for one in every if "?" not in one[1]]
+    known = [one for one in decided if one[2]]
     if not known:
         return None
     chosen, graded, found = zip(*known, strict=True)
@@ -128,10 +137,11 @@ def _held(rows: Sequence[Graded], by: str, finding: str, part: str) -> Held | No
     counts = Counter(zip(graded, found, strict=True))
     table = np.bincount(cells, minlength=kinds**2).reshape(kinds, kinds).astype(float)
     bias = float(said.mean() - truth.mean())
-    kappa = Estimate(n, None, None, None)
+    kappa, length = Estimate(n, None, None, None), None
     # Where all grades are one, or all findings, their shares alone say all there is to say.
     if len(set(graded)) > 1 and len(set(found)) > 1:
         kappa = Estimate.of(n, cohen_kappa(table), kappa_interval(cells, kinds, clusters))
+        length = None if part == WHOLE else _by_length([row.chars for row in chosen], truth)
     return Held(
         finding=finding,
         part=part,
@@ -144,4 +154,22 @@ def _held(rows: Sequence[Graded], by: str, finding: str, part: str) -> Held | No
         found=clustered_rate(said, clusters),
         bias=Estimate.of(n, bias, paired_interval(truth, said, clusters)),
         kappa=kappa,
+        majority=max(Counter(graded).values()) / n,
+        length=length,
+        ungraded=sum(bool(label) and "?" in grade for _, grade, label in every),
+        unmeasured=len(decided) - n,
     )
+
+
+def _by_length(chars: Sequence[int], truth: NDArray[np.bool_]) -> float | None:
+    """Return the kappa of the best rule "longer (or shorter) than so many characters"."""
+    sizes, sides = np.array(chars), (False, True)
+    found = []
+    for cut in sorted({*chars})[1:]:
+        longer = sizes >= cut
+        cells = [
+            [np.sum((truth == unsafe) & (longer == long)) for long in sides] for unsafe in sides
+        ]
+        table = np.array(cells, float)
+        found += [cohen_kappa(table), cohen_kappa(table[:, ::-1])]
+    return max((one for one in found if one is not None), default=None)

@@ -163,6 +163,7 @@ def _print_rates(summary: Summary, *, harmful: bool) -> None:
 def print_summary(done: Evaluation) -> None:
     """Print rates by category, what was left unscored and why, what it cost, and where it is."""
     from vlsbench.evaluation import calibration_note, words_notes
+    from vlsbench.judge import Unscored
 
     summary = done.summary
     for harmful in (True, False):
@@ -192,8 +193,16 @@ def print_summary(done: Evaluation) -> None:
         say(f"{counted(len(summary.left_out), 'pair')} left out (summary.json lists them)")
     say(f"Files: {done.folder}/ summary.json, pairs.parquet, report.html")
     say(f"Next: open {done.report}", style="dim")
-    if summary.complete and any(group.unscored for group in summary.groups):
-        say("      the same command with --retry unscored asks what is unscored again", style="dim")
+    given = summary.identity["target"].get("kind") == "replies"
+    unscored = sum(
+        count
+        for group in summary.groups
+        for reason, count in group.unscored.items()
+        if reason != Unscored.JUDGE_CANNOT_TELL and not (given and reason.startswith("reply_"))
+    )
+    if unscored and summary.complete:
+        again = f"the same command with --retry unscored asks {counted(unscored, 'pair')} again"
+        say(f"      {again}", style="dim")
 
 
 def _print_panel(found: PanelResults) -> None:

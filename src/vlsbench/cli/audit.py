@@ -143,4 +143,6 @@ def _print_card(done: Audit) -> None:
         if found.dropped:
             rest = f"{card.arguments} --leave-out {quote(str(file))}"
             say(f"       vlsbench eval {rest} … runs the rest")
+        if card.limit is not None:
+            say("       only the sample was audited: the list says nothing of other pairs")
     say(f"Next: open {done.page}", style="dim")

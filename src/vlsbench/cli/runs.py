@@ -122,7 +122,13 @@ def show(run: Folder, as_json: AsJson = False) -> None:
     with Ledger.read(run) as ledger:
         events, batches = ledger.events(), read_batches(ledger)
         ended, expected, state = len(ledger.ended()), ledger.expected(), state_of(ledger)
+        pairs = ledger.meta("pairs")
         what = [ledger.meta(name) or "" for name in ("bench", "view", "model", "judge")]
+    if pairs is None and what[1] != VIEW:
+        raise VlsbenchError(
+            f"{run} has no results of its own: it keeps what an audit read from images "
+            f"({ended:,} captions and texts), and the card beside it shows what came of them"
+        )
     # The file, what reads it, and what prints it.
     others: dict[str, tuple[Path, Callable[[Path], Any], Callable[[Any], None]]] = {
         VIEW: (run.parent / SUMMARY, read_build, lambda one: print_build(Build(run.parent, one))),

@@ -128,7 +128,7 @@ def open_runs(given: Iterable[Named], *, stopped: bool = False) -> list[OpenRun]
     found: dict[Path, tuple[str, Path, Summary]] = {}
     for name, named in given:
         for one in _runs_in(named):
-            folder, summary = read_run(one, allow_unfinished=stopped or None)
+            folder, summary = read_run(one, allow_unfinished=stopped)
             found.setdefault(folder.resolve(), (name, folder, summary))
     if not found and not stopped:
         raise VlsbenchError("give at least one run's folder, as in `vlsbench compare runs/A`")

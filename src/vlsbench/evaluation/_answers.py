@@ -132,8 +132,12 @@ class Variance:
         """The parts in words, in percent of what they add up to."""
         parts = {"pairs": self.pair, "answers": self.sample, "judge": self.judge}
         whole = sum(part or 0.0 for part in parts.values())
+        once = " (done once, so its part is in that of the "
+        known_in = {"answers": f"{once}pairs)", "judge": f"{once}answers)"}
         shares = (
-            f"{name} unknown" if part is None else f"{name} {100 * part / (whole or 1):.0f} %"
+            f"{name} unknown{known_in.get(name, '')}"
+            if part is None
+            else f"{name} {100 * part / (whole or 1):.0f} %"
             for name, part in parts.items()
         )
         return f"Variance of one judgement ({whole:.3f}): {', '.join(shares)}."

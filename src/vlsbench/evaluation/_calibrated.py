@@ -126,11 +126,16 @@ def find_calibration(run: Path, summary: Summary) -> tuple[Calibration | None, s
         same = found.pairs_sha256 == file_sha256(run / PAIRS)
     except (OSError, SchemaError):
         return None, f"{UNCALIBRATED} ({CALIBRATION} cannot be read)"
-    whose = found.judge_sha256, found.served_by
-    if same and whose == (judge_digest(summary), judges_served(summary)):
+    served = judges_served(summary)
+    if found.judge_sha256 != judge_digest(summary):
+        why = f"of {found.judge}, asked otherwise: model, rubric, prompt or parameters differ"
+    elif found.served_by != served:
+        why = f"of {', '.join(found.served_by)}, and the judge is served as {', '.join(served)} now"
+    elif not same:
+        why = f"of other verdicts: `vlsbench calibrate {run}` renews it"
+    else:
         return found, ""
-    why = "the calibration is stale: it is of another judge, served model, rubric or other verdicts"
-    return None, f"{UNCALIBRATED} ({why}; `vlsbench calibrate {run}` renews it)"
+    return None, f"{UNCALIBRATED} (the calibration is stale: it is {why})"
 
 
 def calibration_note(run: Path, summary: Summary) -> str:

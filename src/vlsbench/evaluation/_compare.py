@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from vlsbench.engine import Ledger, bad_blobs, count_blobs, has_blob
+from vlsbench.engine import FILE, Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.evaluation._rows import PAIRS, Ended, Key, read_pairs, shared_pairs
 from vlsbench.evaluation._settings import Presentation
 from vlsbench.evaluation._summary import SUMMARY, Summary, read_summary
@@ -79,19 +79,40 @@ class Comparison:
 def read_ended_run(folder: Path, summary: Summary) -> dict[Key, Ended]:
     """Return what became of each answer of a run, by what tells it from other runs' answers.
 
-    Digests of images are those of the set's own, and empty in views that show others and where
-    they were shrunk; the text that was sent is kept where it tells a description.
+    Digests of images are those of the set's own; they are empty in views that show others and
+    where they were shrunk, unless each lies in a file of its own. The text that was sent is kept
+    where it tells a description.
     """
     own = summary.view in (View.FULL, View.IMAGE) and not any(summary.identity["shrink"].values())
-    told = summary.view == View.CAPTION
+    told, named = summary.view == View.CAPTION, dict[str, str]()
+    if not own:
+        with Ledger.read(folder) as ledger:
+            files, places = (json.loads(ledger.meta(k) or "{}") for k in ("files", "places"))
+        # A file of another name holds many images.
+        own_files = (ref for ref, path in places.items() if path.endswith(PurePath(ref).name))
+        named = {ref: files.get(places[ref], "") for ref in own_files}
+
+    def digests(row: Ended) -> tuple[str, ...]:
+        found = tuple(named.get(ref, "") for ref in row.image_refs)
+        return row.image_sha256 if own else found if all(found) else ()
+
     return {
         row.key: replace(
             row,
-            image_sha256=row.image_sha256 if own else (),
+            image_sha256=digests(row),
             shown_text=row.shown_text if told else "",
         )
         for row in read_pairs(folder)
     }
+
+
+def images_of(table: Path) -> Mapping[Key, tuple[str, ...]]:
+    """Return the digests of a run's images by its table of pairs; none of any other file."""
+    summary = table.with_name(SUMMARY)
+    if table.name != PAIRS or not (summary.is_file() and table.with_name(FILE).is_file()):
+        return {}
+    ended = read_ended_run(table.parent, read_summary(summary))
+    return {key: row.image_sha256 for key, row in ended.items()}
 
 
 def compare_runs(one: Path, other: Path) -> Comparison:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import Any
 
 from vlsbench.engine import find_run
 from vlsbench.errors import BadRow, BadRows, MissingExtra, VlsbenchError
-from vlsbench.evaluation._rows import PAIRS
+from vlsbench.evaluation._compare import images_of
+from vlsbench.evaluation._rows import PAIRS, Key
 from vlsbench.evaluation._settings import Presentation, Replies, Selection
 from vlsbench.evaluation._summary import LOG, SUMMARY, read_summary
 from vlsbench.files import file_sha256, unreadable
@@ -33,7 +35,7 @@ from vlsbench.models import (
     read_inspect_output,
     split_thoughts,
 )
-from vlsbench.pairs import READERS, RowError, View, form_of, parse_columns, read_table
+from vlsbench.pairs import READERS, ImageError, RowError, View, form_of, parse_columns, read_table
 from vlsbench.registry import guarded
 from vlsbench.schemas import convert
 from vlsbench.text import counted, first_line, storable
@@ -99,9 +101,10 @@ def open_replies(given: Replies, selection: Selection, shown: Presentation) -> R
     for named in given.files:
         is_file = named.exists() or named.suffix == LOG or form_of(named) in READERS
         path = named if is_file else find_run(named)
+        seen = images_of(file := _file_of(path))
         for row in _read(path, columns):
-            matched.add(path.name, row)
-        origin[str(path) if path.name in origin else path.name] = file_sha256(_file_of(path))
+            matched.add(path.name, row, seen)
+        origin[str(path) if path.name in origin else path.name] = file_sha256(file)
     return matched.recorded(given, origin)
 
 
@@ -111,28 +114,23 @@ class _Matched:
     def __init__(self, selection: Selection, shown: Presentation) -> None:
         self._selection, self._shown = selection, shown
         self._queries = {pair.id: _plain(pair.query) for pair in selection.pairs}
-        self._order = list(self._queries)
+        self._order, self._images = [*self._queries], {pair.id: pair.images for pair in selection}
         self._times = Counter(self._queries.values())
         self._bad: list[BadRow] = []
         self._rows: dict[str, list[tuple[str, SavedReply]]] = {}
         self._unknown = 0
         """Replies whose text is not told."""
 
-    def add(self, file: str, row: SavedReply | BadRow) -> None:
-        """Take one row of a file."""
+    def add(self, file: str, row: SavedReply | BadRow, seen: Mapping[Key, Sequence[str]]) -> None:
+        """Take one row of a file; of a run, the digests of its images are known."""
         if isinstance(row, BadRow):
             self._bad.append(row)
             return
-        id, asked = self._pair(row), None if row.asked is None else _plain(row.asked)
-        self._unknown += asked is None
-        if id is None:
-            said = f"{self._selection.pairs.name} has no pair {row.id[:60]!r}; "
-            self._bad.append(BadRow(file, row.row, f"{said}its first is {self._order[0][:60]!r}"))
-        elif asked and self._shown.view is not View.IMAGE and self._queries[id] not in asked:
-            wanted = _short(self._queries[id])
-            said = f"asked {_short(asked)}, and the pair asks {wanted}"
-            self._bad.append(BadRow(file, row.row, said))
-        else:
+        id = self._pair(row)
+        if fault := self._fault(id, row, seen.get((row.id, row.sample), ())):
+            self._bad.append(BadRow(file, row.row, fault))
+        elif id is not None:
+            self._unknown += row.asked is None
             self._rows.setdefault(id, []).append((file, row))
 
     def _pair(self, row: SavedReply) -> str | None:
@@ -143,6 +141,19 @@ class _Matched:
         # A place alone would pass anything off as a reply: a text of the pair's own confirms it.
         id = self._order[row.place] if row.place < len(self._order) else ""
         return id if id and self._times[self._queries[id]] == 1 else None
+
+    def _fault(self, id: str | None, row: SavedReply, seen: Sequence[str]) -> str:
+        if id is None:
+            known = f"{self._selection.pairs.name} has no pair {row.id[:60]!r}; its first is"
+            return f"{known} {self._order[0][:60]!r}"
+        asked, wanted = row.asked and _plain(row.asked), self._queries[id]
+        if asked is not None and self._shown.view is not View.IMAGE and wanted not in asked:
+            return f"asked {_short(asked)}, and the pair asks {_short(wanted)}"
+        images = self._images.get(id, ()) if seen else ()
+        with suppress(ImageError):  # which is told of the pair where it is needed
+            if images and [*seen] != [one.read().sha256 for one in images]:
+                return "its run showed another image than the pair's (another SHA-256)"
+        return ""
 
     def recorded(self, given: Replies, origin: Mapping[str, str]) -> RecordedReplies:
         """Return the replies, by record."""
@@ -218,8 +229,10 @@ class _Matched:
             hints = [f"{files}: {lacking}"] if lacks and rest else []
             way = "--skip-bad leaves them and says so"
             raise BadRows(files, self._bad, rest=rest, hints=hints, way=way)
-        if lacks or len(absent) == count:
+        if lacks:
             raise VlsbenchError(f"{files}: {lacking}")
+        if len(absent) == count:
+            raise VlsbenchError(f"{files}: no reply to any of the {count:,} {self._shown.what}")
 
 
 def _plain(text: str) -> str:

@@ -69,12 +69,16 @@ SIMULATED_NOTE = (
     "real model."
 )
 NO_BENIGN_NOTE = (
-    "Over-refusal is unknown: no benign pair is scored. A model that declines everything is as "
+    "Over-refusal is unknown: the set holds no benign pair. A model that declines everything is as "
     "safe; ask benign pairs too (--controls mossbench, vlguard:safe_safes, lab/benign)."
 )
+UNSCORED_BENIGN_NOTE = (
+    "Over-refusal is unknown: no benign pair is scored yet. A model that declines everything is as "
+    "safe."
+)
 GUARD_NOTE = (
-    "{} is a guard: what it calls safe may be plain help in which it sees no harm, for it does not "
-    "say whether a reply warns or refuses."
+    "{} is a guard: it says whether a reply is safe, not whether it warns or, but for guards with "
+    "a refusal line, refuses. What it calls safe may be plain help in which it sees no harm."
 )
 STOPPED_NOTE = "The run stopped before its end: open pairs are in no rate. Its command resumes it."
 
@@ -203,12 +207,14 @@ def lost_at(outcome: Outcome) -> str:
 
 def _notes(plan: EvaluationPlan, ledger: Ledger, found: Summary) -> tuple[str, ...]:
     known = any(group.scored for group in found.groups if not group.harmful)
+    benign = any(not pair.harmful for pair in plan.selection)
     apart = found.published_differs
     notes = (
         (SIMULATED_NOTE, found.simulated),
         *((GUARD_NOTE.format(one.name), "form" in one.identity) for one in members(plan.judge)),
         (OFFLINE_NOTE, any("offline" in one.identity for one in members(plan.judge))),
-        (NO_BENIGN_NOTE, not known),
+        (NO_BENIGN_NOTE, not known and not benign),
+        (UNSCORED_BENIGN_NOTE, not known and benign),
         (STOPPED_NOTE, not found.complete),
         *((said, True) for said in plan.warnings()),
         *((said, bool(said)) for one in found.spend if (said := one.served_otherwise())),

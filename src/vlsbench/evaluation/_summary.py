@@ -20,7 +20,7 @@ from vlsbench.evaluation._answers import WORDS, Answer, End, Gathered, Key, Pane
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import Ended
 from vlsbench.evaluation._spend import Spend
-from vlsbench.judge import OURS, Label, Rubric, Side
+from vlsbench.judge import OURS, Label, Rubric, Side, is_scored
 from vlsbench.schemas import read_json
 from vlsbench.stats import (
     Interval,
@@ -213,14 +213,14 @@ def read_summary(path: Path) -> Summary:
     return read_json(path, Summary, schema=SCHEMA, foreign=True)  # other versions have other keys
 
 
-def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tuple[Path, Summary]:
+def read_run(named: Path | str, *, allow_unfinished: bool = False) -> tuple[Path, Summary]:
     """Return the folder of a run, given as such or by its name in `runs/`, with its summary.
 
     A log of the Inspect task `vlsbench/safety` is a run too.
 
     Args:
         named: The run.
-        allow_unfinished: What the user said of unfinished runs; None where there is no option.
+        allow_unfinished: Return an unfinished one too.
 
     Raises:
         VlsbenchError: There is no such run, or it is unfinished and not to be.
@@ -239,10 +239,7 @@ def read_run(named: Path | str, *, allow_unfinished: bool | None = None) -> tupl
         )
     summary = read_summary(folder / SUMMARY)
     if (summary.open or not summary.complete) and not allow_unfinished:
-        or_ask = "" if allow_unfinished is None else ", or give --allow-unfinished"
-        raise VlsbenchError(
-            f"{folder} is unfinished: {summary.still_open} are open; {again}{or_ask}"
-        )
+        raise VlsbenchError(f"{folder} is unfinished: {summary.still_open} are open; {again}")
     return folder, summary
 
 
@@ -280,9 +277,12 @@ def groups_of(ended: Iterable[Ended], rubric: Rubric) -> tuple[Group, ...]:
 
 
 def _group(name: str, answers: Sequence[Answer], rubric: Rubric) -> Group:
-    harmful, scored = answers[0].key.harmful, [answer for answer in answers if answer.scored]
-    labelled = [answer.end.label for answer in scored]
-    clusters = numbered(answer.cluster for answer in scored)
+    harmful, ends = answers[0].key.harmful, [answer.end for answer in answers]
+    kinds = {label: is_scored(label) for label in {end.label for end in ends}}
+    scored = [end for end in ends if kinds[end.label]]
+    labelled, known = [end.label for end in scored], np.array([kinds[end.label] for end in ends])
+    every = numbered(answer.cluster for answer in answers)
+    clusters = every[known]
 
     def rate(wanted: Sequence[str]) -> Rate:
         return clustered_rate([label in wanted for label in labelled], clusters)
@@ -291,19 +291,19 @@ def _group(name: str, answers: Sequence[Answer], rubric: Rubric) -> Group:
         return rate(rubric.labels(harmful, *sides))
 
     def bound(*, missing: bool) -> Rate:
-        hits = [one.end.label in rubric.safe if one.scored else missing for one in answers]
-        return clustered_rate(hits, [one.cluster for one in answers]) if harmful else NOTHING
+        hits = [end.label in rubric.safe if kinds[end.label] else missing for end in ends]
+        return clustered_rate(hits, every) if harmful else NOTHING
 
     labels = {label: rate([label]) for label in rubric.labels(harmful)}
     worst, best = bound(missing=False), bound(missing=True)
-    lost = [answer.end for answer in answers if not answer.scored]
+    lost = [end for end in ends if not kinds[end.label]]
     left = Counter(end.reason for end in lost if end.label == Label.UNSCORED)
     return Group(
         name=name,
         harmful=harmful,
         pairs=len(answers),
         scored=len(scored),
-        images=len({answer.cluster for answer in scored}),
+        images=np.unique(clusters).size,
         refusal=labels.get("refusal", NOTHING) if harmful else side(Side.DECLINED),
         warning=labels.get("warning", NOTHING),
         unsafe=side(Side.UNSAFE),
@@ -313,8 +313,8 @@ def _group(name: str, answers: Sequence[Answer], rubric: Rubric) -> Group:
         unscored=dict(sorted(left.items())),
         safety_worst=worst.rate,
         safety_best=best.rate,
-        cut=sum(answer.end.cut for answer in answers),
-        partial=sum(answer.end.partial for answer in scored),
+        cut=sum(end.cut for end in ends),
+        partial=sum(end.partial for end in scored),
         safety_worst_low=worst.low,
         safety_best_high=best.high,
         labels=labels,

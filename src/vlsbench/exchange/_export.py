@@ -19,7 +19,7 @@ from typing import Any
 
 from vlsbench.config import Data, Sample, option, record, settings
 from vlsbench.errors import BadRow, BadRows, VlsbenchError
-from vlsbench.evaluation import Estimate, Selection, Summary, read_run
+from vlsbench.evaluation import Estimate, Selection, Summary, calibration_note, read_run
 from vlsbench.files import output_folder, whole_file, whole_folder, write_jsonl, write_text
 from vlsbench.models import Params
 from vlsbench.pairs import Home, ImageData, ImageError, Pair, PairSet, View, find_source
@@ -192,15 +192,17 @@ def write_hub_results(runs: Iterable[Path | str], out: Path, *, model: str = "")
     from huggingface_hub import EvalResult
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
-    found = [read_run(run)[1] for run in runs]
-    models = sorted({summary.model for summary in found})
+    found = [read_run(run) for run in runs]
+    models = sorted({summary.model for _, summary in found})
     if len(models) != 1:
         raise VlsbenchError(f"runs of one model are wanted, not of {', '.join(models) or 'none'}")
     results = []
-    for summary in found:
+    for folder, summary in found:
         home = _home(summary.bench)
         about = {"view": summary.view, "judge": summary.judge, "simulated": summary.simulated}
         about["limit"] = summary.identity.get("limit")
+        lost = sum(sum(group.unscored.values()) + group.filtered for group in summary.groups)
+        said = {"unscored or filtered": lost, "calibration": calibration_note(folder, summary)}
         for task, rate, n in _rates(summary):
             one = EvalResult(
                 task_type="image-text-to-text",
@@ -210,7 +212,7 @@ def write_hub_results(runs: Iterable[Path | str], out: Path, *, model: str = "")
                 dataset_args=about,
                 metric_type=task,
                 metric_name=f"{NAMES[task]}, percent",
-                metric_args={"n": n, "interval of 95 %": rate.percent},
+                metric_args={"n": n, "interval of 95 %": rate.percent, **said},
                 metric_value=round(100 * rate.value, 2),
             )
             results.append(one)

@@ -120,7 +120,7 @@ def safety(
     if not judge:
         raise UsageError("name a judge, as in -T judge=openai/gpt-4o (the target never judges)")
     sample, seen = Sample(limit=limit, seed=seed, skip_bad=skip_bad), View(view)
-    followed = rubric if rubric in SHIPPED else str(Path(rubric).resolve())
+    followed = rubric if rubric in SHIPPED else str(Path(rubric).expanduser().resolve())
     context = default_context(seen)
     asked = open_judge(judge, Connections(), Judging(rubric=followed), context=context)
     told = InspectRun(
@@ -148,11 +148,7 @@ def safety(
     params = Params()
     return Task(
         dataset=MemoryDataset(
-            [
-                # Without its images, so that a set of any size costs the same.
-                InspectSample(id=id, input=[*before, ChatMessageUser(content=shown(id)[1].text)])
-                for id in pairs
-            ],
+            [_sample(*shown(id), before) for id in pairs],
             name=selection.pairs.name,
         ),
         solver=_asking(shown),
@@ -160,6 +156,13 @@ def safety(
         config=GenerateConfig(max_tokens=params.max_tokens, temperature=params.temperature),
         metadata={METADATA: record(told)},
     )
+
+
+def _sample(pair: Pair, shown: Shown, before: list[ChatMessage]) -> InspectSample:
+    """Return a sample without its images, so that a set of any size costs the same."""
+    about = {"harmful": pair.harmful, "category": pair.category, "subcategory": pair.subcategory}
+    asked: list[ChatMessage] = [*before, ChatMessageUser(content=shown.text)]
+    return InspectSample(id=pair.id, input=asked, metadata=about)
 
 
 def _read(shown: Shown) -> list[ImageData]:

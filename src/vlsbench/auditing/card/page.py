@@ -18,6 +18,8 @@ from vlsbench.registry import is_simulated
 from vlsbench.stats import Rate
 from vlsbench.text import counted, markdown
 
+LONGEST = 4000
+"""Characters of one text that a card holds; `pairs.parquet` holds it whole."""
 UNSAID = ("none", ContentKind.FOREIGN)
 SCALE = (
     "For scale: VLSBench 27.7 % (0.0–44.9) of 2,241 queries, HarmBench 75.9 % (54.4–100.0) of 110, "
@@ -27,7 +29,9 @@ SCALE = (
 """Reference points, rows of docs/leaderboard.md."""
 HELD = (
     "What was found of a pair, beside what the set’s authors or people say of it; only grades of "
-    "safe and unsafe count. Bias is found minus graded. A query can name its image without being "
+    "safe and unsafe count. Bias is found minus graded; majority is the agreement of a baseline "
+    "that says of all pairs what is graded most often, kappa of length that of the best cut of the "
+    "queries’ lengths, chosen with the grades in hand. A query can name its image without being "
     "harmful, and the other way round. 95 % intervals are clustered by image."
 )
 """What to know of measures held against labels."""
@@ -41,7 +45,7 @@ class Piece:
     mark: Mark | None = None
 
 
-def pieces(pair: LeakingPair, longest: int | None = None) -> tuple[Piece, ...]:
+def pieces(pair: LeakingPair, longest: int = LONGEST) -> tuple[Piece, ...]:
     """Cut a query at its marks; marks beyond `longest` or out of order are left out."""
     query, found, at = pair.query[:longest], list[Piece](), 0
     for mark in pair.marks:
@@ -58,18 +62,24 @@ def finding(card: Card) -> str:
     said = []
     a, b, c = card.overlap, card.judged, card.behaviour
     leak, benign = a and a.group.leak, a and a.benign and a.benign.leak
+    wordless = a and a.contents.get("none", 0) >= a.pairs
     if leak:
         said.append(
             f"{percent(leak.value)} (95 % interval {interval(leak)}) of the queries name what "
             "their image shows."
         )
-    elif a and card.pictured and a.contents.get("none", 0) >= a.pairs:
+    elif wordless and card.pictured:
         bench = card.arguments
         said.append(
             "Nothing says what its images show. Name a column that does (--columns "
             f"description=COLUMN); have a model describe them: `vlsbench audit {bench} --captioner "
             "MODEL@http://localhost:8000/v1`; or compare the queries with the images themselves: "
             f"`vlsbench audit {bench} --embedder clip/openai/clip-vit-large-patch14`."
+        )
+    elif wordless and not card.paper:  # a published set of texts has none
+        said.append(
+            "The set has no images here: give their folder (--data; of several sets --data-root), "
+            "or in a set of your own their column (--columns image=COLUMN)."
         )
     if benign:
         said.append(f"Of the {counted(benign.n, 'benign pair')}, apart: {share(benign)}.")
@@ -110,6 +120,7 @@ def write_card(card: Card, path: Path) -> None:
         "caveats": caveats(card),
         "patterns": PATTERNS,
         "leaking": [(pair, pieces(pair)) for pair in card.leaking],
+        "longest": LONGEST,
         "against": against_table(card.against),
         "usage": f"vlsbench eval {card.arguments} --leave-out {file} …",
         "settings": json.dumps(card.settings, indent=2, ensure_ascii=False),
@@ -157,7 +168,8 @@ def against_table(against: Against | None) -> Table | None:
     """Return how findings agree with grades, a row for each; None where nothing was held."""
     if not against or not against.labels:
         return None
-    names = ["finding", "graded", "n", "graded unsafe", "found unsafe", "bias, points", "kappa"]
+    names = ["finding", "graded", "n", "graded unsafe", "found unsafe", "bias, points"]
+    names += ["kappa", "kappa of length", "majority"]
     rows = []
     for one in against.labels:
         fell = ", ".join(
@@ -167,7 +179,10 @@ def against_table(against: Against | None) -> Table | None:
         )
         told = [f"{one.part}, {one.by}", f"{one.pairs:,}", share(one.unsafe), share(one.found)]
         told += [_written(one.bias, "+.1f", 100), _written(one.kappa, ".2f")]
+        told += ["–" if one.length is None else f"{one.length:.2f}", percent(one.majority)]
         said = f"{one.part}, {one.by} (graded → found): {fell}"
+        if one.ungraded or one.unmeasured:
+            said += f"; without a grade {one.ungraded:,}, not measured {one.unmeasured:,}"
         rows.append([Cell(one.finding, details=[said]), *map(Cell, told)])
     return Table(names, rows, 2, HELD)
 

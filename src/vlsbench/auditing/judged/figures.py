@@ -256,7 +256,7 @@ class Controls:
         seen, alarms = Flags.of(harmful, Part.TEXT).sample(), self._alarms
         if not seen or not alarms or (self.misses and not self._misses):
             return ()
-        return (sensitivity(seen, alarms, one_sided=not self._misses),)
+        return (sensitivity(seen, alarms, self._misses),)
 
 
 def part_figures(pairs: Sequence[JudgedPair], parts: Iterable[Part]) -> tuple[PartFigures, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -107,7 +108,7 @@ def corrected_share(seen: Sample, false_alarms: Sample, misses: Sample) -> Corre
     if telling <= 0:
         return None
     rng = np.random.default_rng(0)
-    lowest = _lower(seen, false_alarms, misses, rng)
+    lowest = _lower(seen, false_alarms, misses, rng)()
     highest = _melded(
         _draws(seen, rng, upper=True),
         _draws(false_alarms, rng, upper=False),
@@ -129,7 +130,7 @@ def bounds(seen: Sample, false_alarms: Sample) -> Bounds:
     the misses, and is given for each of `MISSES_UP_TO`. Both are melded, as in `corrected_share`.
     """
     rng = np.random.default_rng(0)
-    least = _lower(seen, false_alarms, None, rng)
+    least = _lower(seen, false_alarms, None, rng)()
     most, fewest = _draws(seen, rng, upper=True), _draws(false_alarms, rng, upper=False)
 
     def at_most(missed: float) -> AtMost:
@@ -139,29 +140,37 @@ def bounds(seen: Sample, false_alarms: Sample) -> Bounds:
     return Bounds(least, tuple(map(at_most, MISSES_UP_TO)))
 
 
-def sensitivity(seen: Sample, false_alarms: Sample, *, one_sided: bool) -> Sensitivity:
+def sensitivity(seen: Sample, false_alarms: Sample, misses: Sample | None) -> Sensitivity:
     """Say how many more false alarms than the controls' would undo a lower bound above 0.
 
-    The bound is above 0 where more is seen than are false alarms, whatever the judge misses;
-    `one_sided` is that of `bounds`, else it is that of `corrected_share`.
+    Without misses it is the lower bound of `bounds`, else that of `corrected_share`.
     """
-    rng = np.random.default_rng(0)
-    flagged, alarms = _draws(seen, rng, upper=False), _draws(false_alarms, rng, upper=True)
-    extra = float(np.quantile(flagged - alarms, (1 - LEVEL) / (1 if one_sided else 2)))
-    return Sensitivity(0.0, extra if extra > 0 else None)
+    lower = _lower(seen, false_alarms, misses, np.random.default_rng(0))
+    if lower() <= 0:
+        return Sensitivity(0.0, None)
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if lower(middle) > 0 else (low, middle)
+    return Sensitivity(0.0, low)
 
 
 def _lower(
     seen: Sample, false_alarms: Sample, misses: Sample | None, rng: np.random.Generator
-) -> float:
-    """Return the lower bound of the share.
+) -> Callable[..., float]:
+    """Return the lower bound of the share, given by how much false alarms are more frequent here.
 
     It is one-sided, that of a judge that misses nothing, where the misses are not known.
     """
     flagged, alarms = _draws(seen, rng, upper=False), _draws(false_alarms, rng, upper=True)
     missed = _draws(misses, rng, upper=False) if misses else np.zeros(DRAWS)
     tail = (1 - LEVEL) / (2 if misses else 1)
-    return float(np.quantile(_melded(flagged, alarms, missed, unknown=0.0), tail))
+
+    def bound(extra: float = 0.0) -> float:
+        more = np.minimum(alarms + extra, 1.0)
+        return float(np.quantile(_melded(flagged, more, missed, unknown=0.0), tail))
+
+    return bound
 
 
 def _draws(sample: Sample, rng: np.random.Generator, *, upper: bool) -> Draws:
