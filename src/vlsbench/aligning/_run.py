@@ -124,23 +124,7 @@ def train(
             "the device's memory is full: halve --batch-size and double --gradient-accumulation, "
             "or train an adapter (--lora r=16)"
         ) from None
-    trainer.save_model(str(out))
-    if trainer.is_world_process_zero():
-        # What only this process could read.
-        for file in ("training_args.bin", "value_head.pt"):
-            (out / file).unlink(missing_ok=True)
-    trained = Trained(
-        path=out,
-        steps=trainer.state.global_step,
-        seconds=time.monotonic() - started,
-        curve=tuple(
-            {key: value for key, value in entry.items() if isinstance(value, int | float)}
-            for entry in trainer.state.log_history
-            if "loss" in entry
-        ),
-        trainable=parameters.trainable,
-        parameters=parameters.total,
-    )
+    trained = _saved(trainer, out, parameters, time.monotonic() - started)
     _write(
         out,
         identity,
@@ -153,6 +137,26 @@ def train(
         versions={package: version(package) for package in PACKAGES},
     )
     return trained
+
+
+def _saved(trainer: Any, out: Path, parameters: Parameters, seconds: float) -> Trained:
+    trainer.save_model(str(out))
+    if trainer.is_world_process_zero():
+        # What only this process could read.
+        for file in ("training_args.bin", "value_head.pt"):
+            (out / file).unlink(missing_ok=True)
+    return Trained(
+        path=out,
+        steps=trainer.state.global_step,
+        seconds=seconds,
+        curve=tuple(
+            {key: value for key, value in entry.items() if isinstance(value, int | float)}
+            for entry in trainer.state.log_history
+            if "loss" in entry
+        ),
+        trainable=parameters.trainable,
+        parameters=parameters.total,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,15 +160,12 @@ def plan(
         raise VlsbenchError("--samples must be at least 1")
     if bool(model) is bool(replies.files):
         raise UsageError("give --model, or --replies FILE, which stands in its place")
-    shrink = Shrink(images.max_side, images.max_bytes)
-    shown = Presentation(View(view), system, params, shrink, samples)
+    shown = Presentation(
+        View(view), system, params, Shrink(images.max_side, images.max_bytes), samples
+    )
     connections = Connections(connection)
-    pairs = load(bench, skip_bad=sample.skip_bad)
-    selection = Selection(pairs, sample)
-    if replies.files:
-        target: ChatModel = open_replies(replies, selection, shown)
-    else:
-        target = connections.open(model, extra=params.more)
+    selection = Selection(load(bench, skip_bad=sample.skip_bad), sample)
+    target = _target(model, replies, selection, shown, connections)
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
     spending = CostBudget.of(budget)
     groups: dict[str, DataclassInstance] = {"sample": sample, "params": params, "judging": judging}
@@ -185,7 +182,7 @@ def plan(
         identity=identity,
         files=files,
         places=places,
-        settings=_settings(pairs, shown, groups),
+        settings=_settings(selection.pairs, shown, groups),
         folder=output.out or RUNS / run_id(identity, target.spec, asked.name),
         prices=_prices(target, asked, spending),
         budget=spending,
@@ -193,6 +190,18 @@ def plan(
         output=output,
     )
     return _looked_at(found)
+
+
+def _target(
+    model: str | ChatModel,
+    replies: Replies,
+    selection: Selection,
+    shown: Presentation,
+    connections: Connections,
+) -> ChatModel:
+    if replies.files:
+        return open_replies(replies, selection, shown)
+    return connections.open(model, extra=shown.params.more)
 
 
 def _settings(
