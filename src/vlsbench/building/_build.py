@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,6 +85,21 @@ class Build:
         return self.folder / PROVENANCE
 
 
+def _check(read: Recipe, models: Collection[str]) -> None:
+    """Raise where a role of the recipe names no model, or an extra is missing."""
+    mine = {f"models.{role}" for role in models}
+    if waiting := [key for key in read.placeholders() if key not in mine]:
+        raise SchemaError(
+            f"{read.file}: {waiting[0]}: is still a placeholder: name a model, here or with --set"
+        )
+    if read.needs_index and not find_spec("usearch"):
+        raise MissingExtra(
+            "near-duplicates by meaning and the contamination barrier (left out by "
+            "--set near_duplicates=false --set contamination.against=[])",
+            "build",
+        )
+
+
 def build(
     recipe: str | os.PathLike[str] | Recipe,
     *,
@@ -121,17 +136,7 @@ def build(
     """
     read = recipe if isinstance(recipe, Recipe) else read_recipe(Path(recipe), overrides)
     given: dict[str, Any] = {**read.specs(), **(models or {})}
-    mine = {f"models.{role}" for role in models or {}}
-    if waiting := [key for key in read.placeholders() if key not in mine]:
-        raise SchemaError(
-            f"{read.file}: {waiting[0]}: is still a placeholder: name a model, here or with --set"
-        )
-    if read.needs_index and not find_spec("usearch"):
-        raise MissingExtra(
-            "near-duplicates by meaning and the contamination barrier (left out by "
-            "--set near_duplicates=false --set contamination.against=[])",
-            "build",
-        )
+    _check(read, models or {})
     connection, spending = connection or Connection(), CostBudget.of(budget)
     spending.need_prices(read.known_prices(), "state it in the recipe under [prices]")
     connections = Connections(connection)

@@ -160,14 +160,12 @@ def plan(
         raise VlsbenchError("--samples must be at least 1")
     if bool(model) is bool(replies.files):
         raise UsageError("give --model, or --replies FILE, which stands in its place")
-    shown = Presentation(
-        View(view), system, params, Shrink(images.max_side, images.max_bytes), samples
-    )
-    connections = Connections(connection)
+    shrink = Shrink(images.max_side, images.max_bytes)
+    shown = Presentation(View(view), system, params, shrink, samples)
+    connections, spending = Connections(connection), CostBudget.of(budget)
     selection = Selection(load(bench, skip_bad=sample.skip_bad), sample)
     target = _target(model, replies, selection, shown, connections)
     asked = open_judge(judge, connections, judging, context=default_context(shown.view))
-    spending = CostBudget.of(budget)
     groups: dict[str, DataclassInstance] = {"sample": sample, "params": params, "judging": judging}
     groups |= {"images": images, "budget": spending.settings, "connection": connection}
     groups |= {"replies": replies} if replies.files else {}
