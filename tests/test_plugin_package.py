@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from vlsbench import registry
+
 PACKAGE = Path(__file__).parents[1] / "examples" / "plugin"
+SOURCES = Path(registry.__file__).parent
 PLAIN = ("leak_filter.overlap=false", "near_duplicates.similarity=false", "perceive=false")
 LOUD = ("eval", "toasters", "--model", "parrot/loud", "--judge", "politeness", "--quiet")
 
@@ -134,6 +138,36 @@ def test_broken_plugin_is_one_line(tmp_path: Path) -> None:
         "error: plug-in broken.py cannot be loaded: ModuleNotFoundError: No module named "
         "'toast_rack'\n"
     )
+
+
+def test_a_second_module_of_a_package_is_loaded_where_the_first_is_broken(
+    installed: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "lib"
+    shutil.copytree(installed, library)
+    (points,) = library.glob("*.dist-info/entry_points.txt")
+    points.write_text("[vlsbench]\nabsent = toast_rack\ntoaster = vlsbench_toaster\n")
+    done = vlsbench(tmp_path, "plugins", "--json", library=library)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert "No module named 'toast_rack'" in "".join(found["broken"].values())
+    assert "parrot" in [one["name"] for one in found["entries"]]
+
+
+def test_an_error_of_ours_is_not_said_to_be_a_plug_ins_where_we_are_installed(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "lib/site-packages"
+    shutil.copytree(SOURCES, home / "vlsbench")
+    # A fault in the midst of our own code.
+    (home / "vlsbench/odd.py").write_text(
+        "from vlsbench import registry, text\n"
+        "with registry.guarded('model m failed'):\n"
+        "    text.counted(1, None)\n"
+    )
+    done = run(tmp_path, "-c", "import vlsbench.odd", library=home)
+    assert f"{home}/vlsbench/odd.py" in done.stderr
+    assert "model m failed:" not in done.stderr
 
 
 def test_name_registered_twice_names_both(installed: Path, tmp_path: Path) -> None:

@@ -123,11 +123,13 @@ def guarded(what: str, *, always: bool = False) -> Iterator[None]:
 
 def _place_of(error: Exception) -> str:
     """Return `FILE:LINE` of the code of others that raised; empty where ours did."""
-    ours = (str(Path(__file__).parent), "<frozen", sysconfig.get_path("stdlib") + os.sep)
+    home = str(Path(__file__).parent) + os.sep
+    ours = (home, "<frozen", sysconfig.get_path("stdlib") + os.sep)
     trace = traceback.extract_tb(error.__traceback__)
     theirs = [one for one in trace if not one.filename.startswith(ours)]
     # The user's own file, else what is installed, which may lie within the standard library's.
     packages = [one for one in trace if "-packages" in one.filename]
+    packages = [one for one in packages if not one.filename.startswith(home)]
     chosen = ([one for one in theirs if one not in packages] or packages)[-1:]
     return "".join(f"{Path(one.filename).name}:{one.lineno}" for one in chosen)
 
@@ -304,7 +306,7 @@ def _load_shipped(kind: Kind) -> None:
 
 
 def broken() -> Mapping[str, str]:
-    """Return the installed plug-ins that could not be loaded: origin → what went wrong."""
+    """Return the installed plug-ins that could not be loaded: module → what went wrong."""
     return dict(_broken)
 
 
@@ -326,12 +328,12 @@ def _load_entry_points(name: str = "") -> None:
         package = point.dist.name if point.dist else point.value
         version = point.dist.version if point.dist else ""
         origin = OWN if package == OWN else f"{package} {version}".strip()
-        if origin in _broken:
+        if point.value in _broken:
             continue
         try:
             with _from(origin):
                 point.load()
         except VlsbenchError as error:
-            _broken[origin] = str(error)
+            _broken[point.value] = str(error)
             if chosen:
                 raise

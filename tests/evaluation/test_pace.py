@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -130,15 +131,67 @@ def test_a_limit_that_shrinks_is_kept_to(tmp_path: Path) -> None:
     assert server.refused <= 4  # those in flight when it shrank
 
 
-def test_a_broken_file_of_rates_stops_nobody(tmp_path: Path) -> None:
+BROKEN = (b"no numbers", b"null", b"[]", b'{"requests": null}', b'{"requests": "x"}')
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_broken_file_of_rates_stops_nobody_and_is_replaced(
+    tmp_path: Path, content: bytes
+) -> None:
     with lab.running() as url:
-        asked = {"model": f"careful@{url}", "judge": "offline", "rpm": 120}
+        asked = {"model": f"careful@{url}", "judge": "offline", "rpm": 240}
         run("lab/leaky?n=1", tmp_path / "a" / "r", **asked)
         (file,) = (cache_folder() / "rates").glob("*.json")
-        file.write_bytes(b"no numbers")
+        file.write_bytes(content)
         began = time.monotonic()
-        run("lab/leaky?n=5", tmp_path / "b" / "r", **asked)
-        assert took(began) >= 1  # a pace is kept all the same
+        run("lab/leaky?n=8", tmp_path / "b" / "r", **asked)
+        assert took(began) >= 0.9  # a pace is kept all the same
+    assert json.loads(file.read_bytes())["requests"] > time.time() - 60
+
+
+@pytest.mark.parametrize("fault", ["no home", "rates is a file", "the lock is a folder"])
+@pytest.mark.parametrize("rpm", [None, 600.0])
+def test_a_cache_that_cannot_be_written_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, rpm: float | None
+) -> None:
+    server = Limited(6000)
+    with scripted(server) as played:
+        asked = {"model": f"m@{played.url}", "judge": "offline", "rpm": rpm}
+        if fault == "no home":
+            monkeypatch.setenv("VLSBENCH_HOME", "/proc/nope")
+        elif fault == "rates is a file":
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            (cache_folder() / "rates").touch()
+        else:
+            run("lab/leaky?n=1", tmp_path / "a" / "r", **asked)
+            for lock in (cache_folder() / "rates").glob("*.lock"):
+                lock.unlink()
+            (file,) = (cache_folder() / "rates").glob("*.json")
+            Path(f"{file}.lock").mkdir()
+        began = time.monotonic()
+        run("lab/leaky?n=14", tmp_path / "b" / "r", **asked)
+        assert calls_on_record(tmp_path / "b" / "r") == 14
+        assert rpm is None or took(began) >= 0.3  # this process keeps its pace
+
+
+def test_what_a_wrong_clock_left_holds_nobody_back(tmp_path: Path) -> None:
+    with lab.running() as url:
+        asked = {"model": f"careful@{url}", "judge": "offline", "rpm": 600}
+        run("lab/leaky?n=3", tmp_path / "a" / "r", **asked)
+        (file,) = (cache_folder() / "rates").glob("*.json")
+        file.write_text(json.dumps({"requests": time.time() + 86400}))
+        began = time.monotonic()
+        run("lab/leaky?n=3", tmp_path / "b" / "r", **asked)
+        assert took(began) < 20
+
+
+def test_one_odd_count_of_tokens_holds_nobody_back(tmp_path: Path) -> None:
+    with scripted(lambda _: Said(completion(usage=(5_000_000, 5)))) as played:
+        asked = {"model": f"m@{played.url}", "judge": "offline", "tpm": 100_000}
+        began = time.monotonic()
+        for name in "ab":
+            run("lab/leaky?n=6", tmp_path / name / "r", **asked)
+        assert took(began) < 20
 
 
 def test_tokens_are_counted_by_what_a_reply_took_not_by_its_limit(tmp_path: Path) -> None:

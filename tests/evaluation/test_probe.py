@@ -97,6 +97,15 @@ def test_what_is_refused_is_left_out_or_renamed_and_said(
     assert again.summary.notes == done.summary.notes
 
 
+@pytest.mark.parametrize("name", ["seed", "system message"])
+def test_nothing_is_left_out_that_was_not_sent(tmp_path: Path, name: str) -> None:
+    with scripted(unless(bool, refuse(400, f"{name} not supported"))) as server:
+        done = evaluated(tmp_path / "r", server, judge="offline", limit=1)
+        assert len(server.asked) == 2  # the probe, and the pair
+    target: Any = done.summary.identity["target"]
+    assert "adapted" not in target
+
+
 def test_a_resumed_run_asks_as_the_first_found_out(tmp_path: Path) -> None:
     refused, said, _ = DIALECTS["max_completion_tokens"]
     with scripted(unless(refused, said)) as server:

@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlsbench.models import (
-    Limiter,
-    parse_answer,
-)
+from vlsbench.models import Finish, Limiter, Usage, parse_answer
 
 
 @pytest.mark.parametrize(
@@ -27,6 +24,22 @@ from vlsbench.models import (
 def test_reasoning_is_kept_apart(message: dict[str, str], reasoning: str, text: str) -> None:
     reply = parse_answer(json.dumps({"choices": [{"message": message}]}).encode())
     assert (reply.reasoning, reply.text) == (reasoning, text)
+
+
+@pytest.mark.parametrize(
+    "name", ["usage", "provider", "prompt_logprobs", "kv_transfer_params", "timings"]
+)
+def test_what_servers_tell_beside_an_answer_is_no_word_of_a_filter(name: str) -> None:
+    answer = {"choices": [{"message": {"content": "yes"}}]}
+    told = {"code": "content_filter", "filtered": True, "guardrail_name": "none"}
+    assert parse_answer(json.dumps({**answer, name: told}).encode()).finish is Finish.STOP
+    other = parse_answer(json.dumps({**answer, "guardrails": told}).encode())
+    assert other.finish is Finish.FILTERED
+
+
+def test_what_a_stream_took_that_nobody_asked_for_is_unknown() -> None:
+    reply = parse_answer(b'data: {"choices": [{"delta": {"content": "yes"}}]}\n\n')
+    assert (reply.finish, reply.usage) == (Finish.REJECTED, Usage())
 
 
 json_values = st.recursive(

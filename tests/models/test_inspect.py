@@ -89,6 +89,17 @@ def test_inspects_batches_are_used_and_priced_by_half(
     assert capsys.readouterr().out == ""
 
 
+def test_a_server_that_only_bears_a_providers_name_has_no_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable in ("TOGETHER_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(variable, "none")
+    monkeypatch.setenv("TOGETHER_BASE_URL", "http://127.0.0.1:9/v1")
+    opened = Connections(Connection(batch=True))
+    assert getattr(opened.open("inspect/openai/m"), "batching", None)
+    assert not getattr(opened.open("inspect/openai-api/together/m"), "batching", None)
+
+
 def test_an_unknown_model_ends_the_run(tmp_path: Path, server: str) -> None:
     with pytest.raises(FatalCall, match="nobody"):
         vlsbench.evaluate(

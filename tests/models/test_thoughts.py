@@ -217,9 +217,9 @@ def road(request: pytest.FixtureRequest, server: Server, monkeypatch: pytest.Mon
     return {"http": f"m@{server.url}", "inspect": "inspect/openai-api/thoughts/m"}[request.param]
 
 
-@pytest.mark.parametrize("model", ["DeepSeek-R1", "gpt-oss"])
-def test_roads_keep_thoughts_apart(server: Server, road: str, model: str) -> None:
-    opens, closes = MARKS[model]
+@pytest.mark.long
+@marks
+def test_roads_keep_thoughts_apart(server: Server, road: str, opens: str, closes: str) -> None:
     server.say(f"{opens}hot?{closes}Keep it away.")
     reply = ask(road)
     assert (reply.text, reply.finish) == ("Keep it away.", Finish.STOP)

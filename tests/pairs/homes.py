@@ -31,6 +31,8 @@ class Homes:
     gated: bool = False
     cut: bool = False
     """Close the connection in the middle of every file."""
+    lacks: int = 0
+    """Close it so many bytes before the end of every file."""
     tree_down: bool = False
     """Answer 404 to the listing of files (a 503 is retried for a long time)."""
     archive: bytes | None = None
@@ -132,8 +134,9 @@ def _send(
     request.send_header("Content-Length", str(len(body)))
     request.end_headers()
     if request.command == "GET":
-        request.wfile.write(body if whole else body[: len(body) // 2])
-        request.close_connection = not whole
+        missing = homes.lacks if whole else len(body) // 2
+        request.wfile.write(body[: len(body) - missing])
+        request.close_connection = missing > 0
 
 
 def _info(homes: Homes, id: str) -> dict[str, object]:

@@ -91,6 +91,61 @@ def test_a_label_that_is_none_of_a_sets_own_is_told(kind: Row, said: str, tmp_pa
     assert reasons("holisafe:list", tmp_path) == [reason]
 
 
+NEEDED: dict[str, tuple[str, str, Row]] = {
+    "harmbench:text": (
+        "data/behavior_datasets/harmbench_behaviors_text_all.csv",
+        "ContextString",
+        {"Behavior": TOAST, "SemanticCategory": "a", "FunctionalCategory": "standard",
+         "BehaviorID": "b", "Source": "", "Tags": ""},
+    ),
+    "simplesafetytests": (
+        "SimpleSafetyTests - test cases.csv",
+        "category",
+        {"id": "1", "prompts_final": TOAST, "harm_area": "a"},
+    ),
+    "strongreject": (
+        "strongreject_dataset.csv",
+        "source",
+        {"category": "a", "forbidden_prompt": TOAST},
+    ),
+    "visualleakbench": (
+        "metadata.csv",
+        "target",
+        {"filename": "a.png", "category": "OCR Injection", "pii_type": ""},
+    ),
+    "figstep": (
+        "data/question/safebench.csv",
+        "question",
+        {"dataset": "SafeBench", "category_id": "1", "task_id": "1", "category_name": "a",
+         "instruction": TOAST},
+    ),
+    "figstep:tiny": (
+        "data/question/SafeBench-Tiny.csv",
+        "instruction",
+        {"dataset": "SafeBench", "category_id": "1", "task_id": "1", "category_name": "a",
+         "question": TOAST},
+    ),
+    "vlsu:all": (
+        "VLSU.csv",
+        "consensus_combined_grade",
+        {"uuid": "a", "prompt": TOAST, "combined_category": "a", "image_grade": "safe",
+         "consensus_text_grade": "safe"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "told"), NEEDED.items(), ids=NEEDED)
+def test_a_column_that_is_gone_is_an_error_and_an_empty_one_is_none(
+    name: str, told: tuple[str, str, Row], tmp_path: Path
+) -> None:
+    file, column, row = told
+    put_csv(tmp_path / file, [row, row])
+    with pytest.raises(VlsbenchError, match=f"no '{column}'"):
+        load(name, data=tmp_path)
+    put_csv(tmp_path / file, [row | {column: ""}])
+    assert load(name, data=tmp_path, skip_bad=True).bad == ()
+
+
 def test_jailbreakv_without_a_format_shows_no_pattern(tmp_path: Path) -> None:
     row = {"id": 0, "jailbreak_query": TOAST, "format": "", "policy": "Kitchen", "image_path": "a"}
     put_csv(tmp_path / "JailBreakV_28K.csv", [row, row | {"id": 1, "format": "figstep"}])

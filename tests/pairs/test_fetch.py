@@ -257,6 +257,15 @@ def test_links_in_an_archive_are_left_out(github: Homes, tmp_path: Path) -> None
     assert sorted(path.name for path in (folder / "imgs").iterdir()) == ["a.png"]
 
 
+def test_an_archive_that_lacks_its_last_bytes_is_no_set(
+    github: Homes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    github.archive, github.lacks = archive(FILES, COMMIT), 6
+    with pytest.raises(VlsbenchError, match=r"6 bytes are missing.*again"):
+        fetch(source(commit=COMMIT), dest=tmp_path / "set")
+    assert not (tmp_path / "set/vlsbench-source.json").exists()
+
+
 @pytest.mark.parametrize("kind", ["cut", "html", "half"])
 def test_a_broken_archive_is_no_set(github: Homes, tmp_path: Path, kind: str) -> None:
     whole = archive({"imgs/a.png": os.urandom(50_000)}, COMMIT)

@@ -211,6 +211,8 @@ class Batches:
                 await self._upload(batch)
                 await self._create(batch)
             await self._merge(batch, await self._until_ended(batch))
+        except Halted:
+            pass  # the run is stopping: what is on record of it stays
         except Exception as error:
             stopped = self._sorted(error, batch.model)
             self._signal.stop(str(stopped), stopped)
@@ -257,7 +259,7 @@ class Batches:
             made = await batch.api.create(batch.row.file or "", batch.row.name)
         except Unanswered:
             batch.row = batch.row.now(CREATING)
-        except (Passing, FatalCall):
+        except (Passing, FatalCall, Halted):
             await self._record(batch, batch.row.now(UNSENT))
             raise
         else:

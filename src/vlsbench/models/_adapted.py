@@ -72,21 +72,26 @@ class Adapted:
     async def ask(self, request: Request, once: Callable[[Request], Awaitable[Reply]]) -> Reply:
         """Ask once, and again as long as something is found out that changes what is sent."""
         while True:
-            known = dict(self.changes)
-            reply = await once(self.request(request))
+            known, sent = dict(self.changes), self.request(request)
+            reply = await once(sent)
             if reply.finish is not Finish.REJECTED:
                 self.learns = False
                 return reply
             if self.learns and known == self.changes and _UNSUPPORTED.search(reply.detail):
-                self._learn(reply.detail)
+                self._learn(sent, reply.detail)
             if known == self.changes:  # else this request, or another meanwhile, has found out
                 return reply
 
-    def _learn(self, said: str) -> None:
-        other = LIMITS[self._limit == LIMITS[0]]
-        known = {self._limit: other, "temperature": "", "seed": "", "system": BEGINNING}
-        for name, instead in known.items():
+    def _learn(self, sent: Request, said: str) -> None:
+        params = sent.params
+        known = {
+            self._limit: (LIMITS[self._limit == LIMITS[0]], True),
+            "temperature": ("", params.temperature is not None),
+            "seed": ("", params.seed is not None),
+            "system": (BEGINNING, bool(sent.system)),
+        }
+        for name, (instead, is_sent) in known.items():
             pattern = _SYSTEM if name == "system" else re.compile(rf"\b{name}\b")
-            if name not in self.changes and pattern.search(said):
+            if name not in self.changes and is_sent and pattern.search(said):
                 self.changes[name] = instead
                 return

@@ -57,8 +57,7 @@ class Said(NamedTuple):
 
 def is_mark(token: str) -> bool:
     """Tell whether a token is one of those, or a part of one, by which thoughts are told apart."""
-    parts = any(token in mark for pair in MARKS for mark in pair)
-    return parts or _FRAME.fullmatch(token) is not None
+    return any(token in mark for pair in MARKS for mark in pair) or bool(_FRAME.fullmatch(token))
 
 
 def split_thoughts(text: str, *, prompt: str = "") -> Said:
@@ -142,8 +141,12 @@ Mistral, Text Generation Inference, Together, Cohere, Bedrock and Zhipu."""
 STREAMED = "the server streams its answers though nobody asked for it: switch that off"
 DETAIL_CHARS = 300
 """What is kept of a server's own words."""
-
-
+_USUAL = {
+    *("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "request_id"),
+    *("service_tier", "provider", "prompt_logprobs", "kv_transfer_params", "timings"),
+    "prompt_filter_results",  # of Azure, which annotates all
+}
+"""Fields of an answer that say nothing of a filter."""
 NOT_ANSWERED = Usage(output_tokens=0)
 """Of an error: nothing was written, but some providers charge for reading."""
 DEEPEST = 8
@@ -352,8 +355,7 @@ def read_usage(answer: Any, text: str = "") -> Usage:
 
 
 def _error_in(*places: Any) -> Any:
-    found = (place.get("error") for place in places if isinstance(place, dict))
-    return next(filter(None, found), None)
+    return next(filter(None, (one.get("error") for one in places if isinstance(one, dict))), None)
 
 
 def parse_answer(body: bytes) -> Reply:
@@ -364,8 +366,8 @@ def parse_answer(body: bytes) -> Reply:
         ValueError: It is not one (cut JSON, an HTML page, no choice).
     """
     if body.lstrip().startswith((b"data:", b"event:", b": ")):
-        # Rejected, not asked again: each answer is paid for.
-        raise ErrorAnswer({"code": 400, "message": STREAMED})
+        # Rejected, not asked again: each answer is paid for, and how much is not known.
+        return Reply("", Finish.REJECTED, detail=STREAMED)
     try:
         answer = json.loads(body)
     except RecursionError:
@@ -385,8 +387,7 @@ def parse_answer(body: bytes) -> Reply:
     finish, detail = read_finish(choice.get("finish_reason"))
     if refusal and not text.strip():
         text, finish, detail = refusal, Finish.REFUSAL, ""
-    beside = answer.keys() - {"choices", "prompt_filter_results"}  # Azure annotates all
-    if spoken({name: answer[name] for name in beside}, FILTERS):
+    if spoken({name: answer[name] for name in answer.keys() - _USUAL}, FILTERS):
         finish, detail = Finish.FILTERED, "by the provider's filter"
     return Reply(
         text=text,

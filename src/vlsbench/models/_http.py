@@ -28,7 +28,7 @@ from vlsbench.models._answers import (
     words_of,
 )
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
-from vlsbench.models._pace import Backoff, Limiter, Passing, SharedPace, pause, retry_after
+from vlsbench.models._pace import Backoff, Limiter, Passing, SharedPace, rest, retry_after
 from vlsbench.models._prices import most_tokens
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OPENAI_URL = "https://api.openai.com/v1"
+MAX_ANSWER_BYTES = 32 * 2**20
+"""An answer larger than this is a fault of the server."""
 CONNECT_TIMEOUT_S = 20
 JOINED_BYTES = 64 * 1024
 """Up to this size a copy of a request is cheaper than another system call."""
@@ -150,6 +152,7 @@ class Server:
 
         Raises:
             Passing: The last fault, which is the last of `failures` too.
+            Halted: The run is stopping, and it would be asked again.
         """
         backoff, began = self._backoff, time.monotonic()
 
@@ -188,7 +191,7 @@ class Server:
             retry=tenacity.retry_if_exception_type(Passing),
             stop=stop,
             wait=wait,
-            sleep=pause,
+            sleep=rest,
             reraise=True,
         )
         return await retrying(again)
@@ -212,7 +215,9 @@ class Server:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                answer = await response.read()
+                answer = await response.content.read(MAX_ANSWER_BYTES)
+                while not response.content.at_eof() and len(answer) < MAX_ANSWER_BYTES:
+                    answer += await response.content.read(MAX_ANSWER_BYTES - len(answer))
                 status, told = response.status, response.headers
         except TimeoutError:
             raise Passing("timeout", uncounted=True) from None

@@ -62,7 +62,7 @@ def parse_generation(body: bytes) -> Reply:
     try:
         answer = json.loads(body)
         row = answer["data"][0]
-        encoded = row["b64_json"].encode()
+        encoded = row["b64_json"].encode("utf-8", "replace")  # no base64, so no image
         served_by, revised = storable(answer.get("model")), storable(row.get("revised_prompt"))
     except (RecursionError, KeyError, IndexError, TypeError, AttributeError):
         raise ValueError("answer has no data[0].b64_json") from None

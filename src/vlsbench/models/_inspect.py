@@ -58,7 +58,8 @@ class InspectChat:
         variable = f"{service.upper().replace('-', '_')}_BASE_URL"
         url = os.environ.get(variable)
         self._server = {"url": read_address(url, variable, f"{service}'s key")} if url else {}
-        self.batching = connection if connection.batch and service in BATCHES else None
+        has_batches = self._name.partition("/")[0] in BATCHES
+        self.batching = connection if connection.batch and has_batches else None
         self.connections = connection.batch_requests if self.batching else connection.concurrency
         self._pace = SharedPace(connection, spec)
         self.adapted = Adapted(learns=not connection.no_probe)

@@ -51,6 +51,8 @@ def parse_http_spec(spec: str, environ: Mapping[str, str] = os.environ) -> HttpS
     if at := _AT_URL.match(spec):
         name, url = at.groups()
         url = read_address(url, f"model {name}@…", "VLSBENCH_API_KEY")
+        if not name:
+            raise VlsbenchError(f"model @{url}: expected NAME@http://host:port/v1")
         return HttpSpec(name, url, read_key("VLSBENCH_API_KEY", environ))
     if spec.startswith("openai/"):
         url = environ.get("OPENAI_BASE_URL") or OPENAI_URL

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
 
+import msgspec
 from filelock import FileLock
 
 from vlsbench.config import Connection
@@ -32,6 +33,8 @@ MINUTE = 60.0
 GIVEN_BURST_S = 1.0
 """What may be asked at once under a given limit, as time at the limit; servers' own limits let a
 whole minute's requests go at once, and so do we where they tell."""
+MOST_AHEAD_S = 600.0
+"""A bucket that is to be full later than this was left by a wrong clock, or a wrong count."""
 LOOK_AGAIN_S = 0.5
 """How often who waits looks whether others gave back, or its run is stopping."""
 KINDS = ("requests", "tokens")
@@ -52,6 +55,13 @@ async def pause(seconds: float) -> None:
         return
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(leaving.wait(), seconds)
+
+
+async def rest(seconds: float) -> None:
+    """Wait before one asks again. Raises `Halted` where the run that asks sends nothing more."""
+    await pause(seconds)
+    if is_leaving():
+        raise Halted
 
 
 class Limiter:
@@ -199,8 +209,12 @@ class SharedPace:
         takes, now = amount * MINUTE / most, time.time()
         # What takes more than the bucket holds goes when the bucket is full.
         last = now + max(0.0, burst - takes)
-        at = self._change(kind, lambda at: max(at, now) + takes if at <= last else at)
-        return max(0.0, at - last)
+
+        def full(at: float) -> float:
+            return max(at, now) if at <= now + MOST_AHEAD_S else now
+
+        at = self._change(kind, lambda at: full(at) + takes if full(at) <= last else at)
+        return max(0.0, full(at) - last)
 
     def give_back(self, most: float, taken: float, usage: Usage) -> None:
         """Return what was counted for a request that could take `most`, and was not used."""
@@ -235,14 +249,16 @@ class SharedPace:
 
     def _change(self, kind: str, change: Callable[[float], float]) -> float:
         """Change when a bucket will be full, for all processes; return when it was to be."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self._file}.lock", poll_interval=0.001):
-            with contextlib.suppress(OSError, ValueError):  # not there yet, or broken
-                self._full = json.loads(self._file.read_bytes())
+        with contextlib.ExitStack() as locked:
+            # Not there yet, broken, or where nobody may write: this process keeps its own pace.
+            with contextlib.suppress(OSError, ValueError):
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                locked.enter_context(FileLock(f"{self._file}.lock", poll_interval=0.001))
+                self._full = msgspec.json.decode(self._file.read_bytes(), type=dict[str, float])
             before = self._full.get(kind, 0.0)
             if (after := change(before)) != before:
                 self._full[kind] = after
-                with contextlib.suppress(OSError):  # of a full disk: this process keeps its pace
+                with contextlib.suppress(OSError):  # of a full disk, say
                     self._file.write_text(json.dumps(self._full))
         return before
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from vlsbench.errors import VlsbenchError
@@ -26,6 +27,7 @@ PIN = "vlsbench-source.json"
 GITHUB_URL = "VLSBENCH_GITHUB_URL"
 """Environment variable: where GitHub is, for a mirror."""
 TIMEOUT_S = 60
+CHUNK_BYTES = 1 << 20
 
 
 class Fetchable(Protocol):
@@ -195,19 +197,18 @@ def _from_github(home: Home, revision: str, folder: Path) -> tuple[str, set[str]
 
     base = os.environ.get(GITHUB_URL) or "https://github.com"
     url = f"{base.rstrip('/')}/{home.github}/archive/{revision or 'HEAD'}.tar.gz"
-    names = set()
     try:
         with (
             urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer,
             tarfile.open(fileobj=answer, mode="r|gz") as tar,
         ):
-            for member in tar:
-                _, _, member.name = member.name.partition("/")  # the archive's top folder
-                if member.isreg() and _matches(member.name, home.files):
-                    tar.extract(member, folder, filter="data")
-                    names.add(member.name)
+            names = _extract(tar, home.files, folder)
             # Git writes the commit into the archive's header.
             commit = tar.pax_headers.get("comment", revision)
+            while answer.read(CHUNK_BYTES):  # an archive ends before its checksum
+                pass
+            if missing := getattr(answer, "length", 0):
+                raise EOFError(f"{missing:,} bytes are missing")
     except (OSError, ValueError, EOFError, HTTPException, tarfile.TarError) as error:
         raise VlsbenchError(
             f"{url}: fetch failed or broken archive ({first_line(error)}); run it again"
@@ -220,6 +221,25 @@ def _from_github(home: Home, revision: str, folder: Path) -> tuple[str, set[str]
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     # As the Hub's client matches `allow_patterns`: a star crosses slashes.
     return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _extract(tar: tarfile.TarFile, patterns: Sequence[str], folder: Path) -> set[str]:
+    """Write the regular files that match, without the archive's top folder; none may escape."""
+    names = set()
+    for member in tar:
+        name = "/".join(PurePosixPath(member.name).parts[1:])
+        content = tar.extractfile(member) if member.isreg() and _matches(name, patterns) else None
+        if content is None:
+            continue
+        # Extraction filters came with Python 3.11.4.
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise tarfile.TarError(f"{name} lies outside")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            shutil.copyfileobj(content, file, CHUNK_BYTES)
+        names.add(name)
+    return names
 
 
 def _unpack_zips(folder: Path, files: Iterable[str]) -> None:

@@ -128,11 +128,13 @@ class MadeImage:
     ref: str
     make: Callable[[], bytes | None] = field(repr=False, compare=False)
     """Makes or reads the bytes; None where there are none."""
+    place: Path | None = None
+    """The file that holds it, where that is to be read again."""
 
     def read(self) -> ImageData:
         """Make the bytes. Raises `ImageError` where there are none, or they are no image."""
         if (data := self.make()) is None:
-            raise ImageError(f"image {self.ref} is missing")
+            raise ImageError(f"image {self.ref} is missing" + f" ({self.place})" * bool(self.place))
         return ImageData.of(data, self.ref)
 
     def fault(self) -> str | None:
@@ -143,9 +145,6 @@ class MadeImage:
 @dataclass(frozen=True)
 class StoredImage(MadeImage):
     """An image inside another file: in a cell of a table, as bytes or as text."""
-
-    place: Path | None = None
-    """The file that holds it, where that is to be read again."""
 
     def fault(self) -> str | None:
         """Read it and look at its structure."""

@@ -125,6 +125,8 @@ def read_json_rows(path: Path) -> Labelled:
         if len(tables) != 1:
             if content and all(isinstance(value, dict) for value in content.values()):
                 return iter(content.items())
+            if not tables and not all(isinstance(value, list) for value in content.values()):
+                return iter([("1", content)])  # one row
             raise VlsbenchError(
                 f"{path} is an object of {', '.join(list(content)[:8])}, not a list of rows: "
                 "write one row a line, or a list"

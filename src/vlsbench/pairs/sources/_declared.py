@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from itertools import pairwise
 from math import isnan
@@ -86,6 +86,8 @@ class Part:
     """Columns that are kept as they are, or values by their names."""
     keep: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Column → patterns, one of which its value fits in the rows that are read."""
+    needs: tuple[str, ...] = ()
+    """Columns without which a row is none, though it may be filled without them."""
 
 
 @cache
@@ -137,7 +139,9 @@ def read_declared(name: str, root: Path, variant: str, **other: Any) -> Rows:
     found = [(part, _find_files(root, part, variant)) for part in wanted]
     for part, these in found:
         for file, known in these:
-            yield from read_pairs(file, **_arguments(part, root, file, known) | other)
+            told = _arguments(part, root, file, known) | other
+            told["keep"] = partial(_wanted, part.needs, told["keep"])
+            yield from read_pairs(file, **told)
 
 
 def reader(name: str) -> Read:
@@ -205,6 +209,13 @@ def _arguments(part: Part, root: Path, file: Path, known: Mapping[str, str]) -> 
             for column, some in patterns.items()
         ),
     }
+
+
+def _wanted(needs: Sequence[str], keep: Callable[[Fields], bool], row: Fields) -> bool:
+    """Tell whether a row is read. Raises `RowError` where it lacks a column that it needs."""
+    if absent := next((name for name in needs if name not in row.fields), ""):
+        raise RowError(f"no {absent!r}")
+    return keep(row)
 
 
 def _kept(row: Fields, names: Sequence[str]) -> dict[str, Any]:
