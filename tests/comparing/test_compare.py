@@ -341,3 +341,14 @@ def test_a_run_is_found_by_its_name_and_a_slip_names_its_neighbour(
     assert vlsbench.compare(["leakless-careful", "leakless-helpful"]).rows
     with pytest.raises(VlsbenchError, match="no such run; did you mean leakless-careful"):
         vlsbench.compare(["leakless-carefull", "leakless-helpful"])
+
+
+@pytest.mark.parametrize("meet", ["compare", "rank"])
+def test_the_run_of_a_guard_is_named_as_what_it_is(tmp_path: Path, meet: str) -> None:
+    plan = vlsbench.plan_guard(
+        "lab/leaky?n=4", guard="lab/llama-guard", controls=["lab/benign?n=4"],
+        output=Output(out=tmp_path / "g", progress=False),
+    )  # fmt: skip
+    vlsbench.evaluate_guard(plan)
+    with pytest.raises(VlsbenchError, match=r"holds no evaluation but a run of kind guard.*`vlsbe"):
+        getattr(vlsbench, meet)([tmp_path / "g"])

@@ -86,7 +86,7 @@ def list_runs(
         return
     if not rows:
         raise VlsbenchError(f"no run found in {root}")
-    table = Listing(("run", "bench", "model", "judge", "complete"), ("pairs", "safe"))
+    table = Listing(("run", "bench", "model", "judge", "complete"), ("records", "safe"))
     for row in rows:
         complete = row["complete"][:10] or f"{row['ended']:,} of {row['answers']:,}"
         judge = "" if row["judge"] == row["model"] else row["judge"]  # a guard is both

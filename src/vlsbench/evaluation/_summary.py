@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlsbench.engine import FILE, find_run
+from vlsbench.engine import FILE, Ledger, find_run
 from vlsbench.errors import BadRow, VlsbenchError
 from vlsbench.evaluation._answers import WORDS, Answer, End, Gathered, Key, PanelResults, Sampled
 from vlsbench.evaluation._published import Published
 from vlsbench.evaluation._rows import Ended
 from vlsbench.evaluation._spend import Spend
 from vlsbench.judge import OURS, Label, Rubric, Side, is_scored
+from vlsbench.pairs import View
 from vlsbench.schemas import read_json
 from vlsbench.stats import (
     Interval,
@@ -231,6 +232,14 @@ def read_run(named: Path | str, *, allow_unfinished: bool = False) -> tuple[Path
         named = run_of_log(Path(named))
     folder = find_run(named)
     again = "run its eval command again to finish it"
+    if (folder / FILE).is_file():
+        with Ledger.read(folder) as ledger:
+            kind = ledger.meta("view") or View.FULL
+        if kind not in list(View):
+            raise VlsbenchError(
+                f"{folder} holds no evaluation but a run of kind {kind}: give runs of `vlsbench "
+                f"eval`; `vlsbench runs show {folder}` shows this one"
+            )
     if not (folder / SUMMARY).is_file():
         raise VlsbenchError(
             f"{folder} has no {SUMMARY}: {again}"
