@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -13,8 +14,8 @@ import pytest
 
 from tests.evaluation.batching import PAIRS, aged, batched, batches, costs
 from tests.evaluation.runs import labels
-from tests.scripted import Asked, Said, refuse, scripted
-from vlsbench import lab
+from tests.scripted import VERDICT, Asked, Said, refuse, scripted
+from vlsbench import lab, models, registry
 from vlsbench.engine import Ledger
 from vlsbench.errors import EXIT_STOPPED, Stopped
 
@@ -117,6 +118,58 @@ def test_a_download_that_is_refused_is_no_reason_to_pay_again(tmp_path: Path) ->
         assert len(labels(batched(played.url, out, **FAST))) == PAIRS
         counts = lab.stats(url)
     assert (counts["paid"], counts["paid_again"], counts["requests"]) == (PAIRS, 0, 0)
+
+
+@registry.model("failing")
+class Failing:
+    """A model in this process that gives no answer as long as it is down."""
+
+    spec = endpoint = "failing"
+    identity: ClassVar = {"name": "failing"}
+    down = True
+
+    def __init__(self, spec: str) -> None:
+        pass
+
+    async def ask(self, request: models.Request) -> models.Reply:
+        if self.down:
+            raise models.CallFailed("down", 1, 0)
+        return models.Reply(VERDICT)
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("where", "state"), [("/files", "prepared"), ("/batches", "not sent")])
+def test_a_batch_that_is_not_taken_while_the_run_stops_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, state: str
+) -> None:
+    out, busy = tmp_path / "r", list[Asked]()
+    asked = {**FAST, "judge": "failing", "batch_requests": PAIRS // 2, "batch_poll_s": 0.2}
+    with lab.running(batch_s=2.0) as url:
+        through = Between(url, lambda data: Said(data), 0)
+        seen = 0
+
+        def say(one: Asked) -> Said:
+            nonlocal seen
+            seen += one.path.endswith(where)
+            if not (Failing.down and one.path.endswith(where) and seen > 1):
+                return through(one)
+            busy.append(one)
+            return Said({"error": {"message": "Busy."}}, 429, {"Retry-After": "60"})
+
+        with scripted(say) as played:
+            began = time.monotonic()
+            done = batched(played.url, out, **asked)
+            assert "too many calls fail" in (done.stopped or "")
+            assert time.monotonic() - began < 50
+            assert len(busy) == 1
+            assert {row.state for row in batches(out)} == {"merged", state}
+            monkeypatch.setattr(Failing, "down", False)
+            done = batched(played.url, out, **asked)
+        counts = lab.stats(url)
+    assert (counts["paid"], counts["paid_again"], counts["requests"]) == (PAIRS, 0, 0)
+    assert len(labels(done)) == PAIRS
 
 
 @pytest.mark.parametrize("status", [500, 404])

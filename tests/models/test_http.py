@@ -401,6 +401,11 @@ def test_specs_and_where_their_keys_come_from() -> None:
         Connections().open("gpt-4o")
 
 
+def test_a_model_at_an_address_has_a_name() -> None:
+    with pytest.raises(VlsbenchError, match=r"^model @http://h/v1: expected NAME@http"):
+        parse_http_spec("@http://h/v1", {})
+
+
 def test_models_on_one_server_share_its_limit() -> None:
     connections = Connections()
     one, other = connections.open("a@http://h:1/v1"), connections.open("b@http://h:1/v1/")

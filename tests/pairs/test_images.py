@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from vlsbench.pairs import FileImage, ImageData, ImageError, MadeImage, Pair, image_faults
+from vlsbench.pairs import (
+    FileImage,
+    ImageData,
+    ImageError,
+    MadeImage,
+    Pair,
+    StoredImage,
+    image_faults,
+)
 
 from .conftest import picture
 
@@ -112,3 +120,8 @@ def test_bytes_that_lie_nowhere_else_are_not_released() -> None:
     image = ImageData.of(picture(), "a.png")
     image.release()
     assert image.data == picture()
+
+
+def test_an_image_that_is_not_in_its_file_names_the_file(tmp_path: Path) -> None:
+    gone = StoredImage("a.parquet#1", lambda: None, tmp_path / "a.parquet")
+    assert gone.fault() == f"image a.parquet#1 is missing ({tmp_path / 'a.parquet'})"
