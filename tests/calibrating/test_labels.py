@@ -74,6 +74,24 @@ def test_every_row_that_cannot_be_taken_is_listed_and_none_is(
     assert not CalibratedRun(opened.folder).given()
 
 
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_labels_of_another_runs_replies_are_refused(
+    opened: CalibratedRun, path: Path, truth: Truth, form: str
+) -> None:
+    rows = read(filled(path, truth))
+    rows[3]["reply"] = "Something else was said, by another model."
+    file = path.with_name(f"other.{form}")
+    if form == "csv":
+        write(file, rows)
+    else:
+        done = [{"from_name": "label", "value": {"choices": [rows[3]["label"]]}}]
+        task = {"data": rows[3], "annotations": [{"result": done, "completed_by": 1}]}
+        file.write_text(json.dumps([task]))
+    with pytest.raises(VlsbenchError, match=rf"row \d+: the reply of {rows[3]['id']} is another"):
+        take_labels(opened, [file])
+    assert not opened.given()
+
+
 def test_two_people_under_one_name_are_found_across_files(
     opened: CalibratedRun, path: Path, truth: Truth
 ) -> None:

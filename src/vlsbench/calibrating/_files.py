@@ -52,7 +52,7 @@ def write_tasks(
     path = out / LABELS
     if path.is_file():
         known = {(one.id, one.label) for one in run.given()}
-        fresh = sum((one.id, one.label) not in known for _, one in read_labels(path))
+        fresh = sum((one.id, one.label) not in known for _, one, _ in read_labels(path))
         if fresh:
             raise VlsbenchError(
                 f"{path} holds {counted(fresh, 'label')} not on record: take them in first "
@@ -147,10 +147,10 @@ def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
     new: list[Given] = []
     known = 0
     for path in files:
-        for number, given in read_labels(path):
+        for number, given, told in read_labels(path):
             place = (given.annotator, given.id, given.adjudicates)
             before = standing.get(place)
-            if why := _fault(given, run, drawn, before):
+            if why := _fault(given, run, drawn, before, told):
                 bad.append(f"{path.name}, row {number}: {why}")
             elif before is None:
                 standing[place] = given.label
@@ -163,13 +163,21 @@ def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
     return len(new), known
 
 
-def _fault(given: Given, run: CalibratedRun, drawn: set[str], before: str | None) -> str:
-    """Say why a label cannot be taken, with what its annotator said before; empty if it can."""
+def _fault(given: Given, run: CalibratedRun, drawn: set[str], before: str | None, told: str) -> str:
+    """Say why a label cannot be taken, with what its annotator said before; empty if it can.
+
+    `told` is the reply that was labelled, as the file has it.
+    """
     id, label = given.id, given.label
     if id not in run.replies:
         return f"no scored reply {id[:60]!r} in this run"
     if id not in drawn:
         return f"{id} was not drawn: labels of replies that somebody chose correct nothing"
+    # Spreadsheets cut what is longer than a cell, and change line breaks.
+    texts = told, storable(run.replies[id].reply)
+    theirs, ours = (" ".join(text.split())[:30_000] for text in texts)
+    if theirs and theirs != ours:
+        return f"the reply of {id} is another one in this run: these are labels of another run"
     if label not in (labels := run.labels(id)):
         return f"label {label[:40]!r} of {id}: choose {', '.join(labels)}"
     if not given.annotator:
@@ -182,8 +190,10 @@ def _fault(given: Given, run: CalibratedRun, drawn: set[str], before: str | None
     return ""
 
 
-def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
-    """Read the labels in a file, each with its row; rows without a label are passed over.
+def read_labels(path: Path) -> Iterator[tuple[str, Given, str]]:
+    """Read the labels in a file, each with its row and, where it is told, the reply's text.
+
+    Rows without a label are passed over.
 
     Raises:
         VlsbenchError: The file cannot be read or lacks columns; names the row.
@@ -211,7 +221,8 @@ def read_labels(path: Path) -> Iterator[tuple[str, Given]]:
             if label:
                 model = kind == "model" or by.lower().startswith(MODEL)
                 adjudicates = role == "adjudicator"
-                yield str(number), Given(id, label.lower(), by, adjudicates, model)
+                given = Given(id, label.lower(), by, adjudicates, model)
+                yield str(number), given, csv_value(str(row.get("reply") or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +274,7 @@ class LabelStudioAnnotation:
 @dataclass(frozen=True, slots=True)
 class _Data:
     id: str
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,4 +289,5 @@ def _labels_of_task(fields: Mapping[str, Any], where: str) -> Iterator[Mapping[s
     for one in task.annotations:
         if not one.was_cancelled:
             label = " / ".join(dict(one.said()).get("label", ()))
-            yield {"id": task.data.id, "annotator": one.person, "label": label}
+            said = {"id": task.data.id, "reply": task.data.reply}
+            yield {**said, "annotator": one.person, "label": label}

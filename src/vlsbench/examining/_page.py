@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vlsbench.examining._figures import JudgeCard
+from vlsbench.examining._figures import JudgeCard, Probe
 from vlsbench.pages import Document, Section, Table, cells, without_address
 
-CAPTION = "Percent of scored cases (n), with 95 % intervals clustered by pair and by wording."
+CAPTION = (
+    "Percent of scored cases (n; of the side too where fewer have one), with 95 % intervals "
+    "clustered by pair and by wording. The last two columns are of labels."
+)
 KINDS = {False: "verdicts that are right", True: "verdicts that changed, less is better"}
 
 
@@ -17,7 +20,7 @@ def card_sections(card: JudgeCard) -> Iterator[Section]:
     for flips, kind in KINDS.items():
         mine = [one for one in card.probes if one.flips is flips]
         rows = [
-            cells(one.name, one.side.n, one.label, one.side, one.strings, one.commonest)
+            cells(one.name, _n(one), one.label, one.side, one.strings, one.commonest)
             for one in mine
         ]
         lost = [f"Unscored, {o.name}: {n} {why}" for o in mine for why, n in o.unscored.items()]
@@ -33,6 +36,13 @@ def card_sections(card: JudgeCard) -> Iterator[Section]:
             f"self-preference {gap.text} points."
         )
         yield Section("Self-preference", [said])
+
+
+def _n(probe: Probe) -> str | int:
+    """Return how many cases the rates are of: labels, then sides where these are others."""
+    if probe.label.n in (0, probe.side.n):
+        return probe.side.n
+    return f"{probe.label.n}; {probe.side.n}"
 
 
 def card_page(card: JudgeCard) -> Document:
