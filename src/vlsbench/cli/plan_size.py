@@ -26,7 +26,12 @@ def plan_size(config: SizeConfig, *, as_json: bool) -> None:
         return
     what = "a difference of" if config.detect else "a 95 % interval of ±"
     aim = f"for {what} {config.detect or config.half_width or 0:g} points"
+    given = f"where {config.rate:g} of the pairs have the label (--rate)"
+    if config.detect:
+        given = (
+            f"found in 4 of 5 cases, where {config.changing:g} of the labels change (--changing)"
+        )
     say(
-        f"{aim}: {counted(size.pairs, 'pair')} of {counted(size.images, 'image')}",
+        f"{aim}, {given}: {counted(size.pairs, 'pair')} of {counted(size.images, 'image')}",
         f"human labels: {size.labels:,}, or fewer that correct a judge (`vlsbench calibrate`)",
     )

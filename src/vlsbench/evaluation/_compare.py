@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from vlsbench.engine import FILE, Ledger, bad_blobs, count_blobs, has_blob
 from vlsbench.evaluation._rows import PAIRS, Ended, Key, read_pairs, shared_pairs
 from vlsbench.evaluation._settings import Presentation
-from vlsbench.evaluation._summary import SUMMARY, Summary, read_summary
+from vlsbench.evaluation._summary import SUMMARY, Summary, read_run, read_summary
 from vlsbench.files import file_digests
 from vlsbench.judge import Label, is_scored
 from vlsbench.models import call_key
@@ -118,7 +118,7 @@ def images_of(table: Path) -> Mapping[Key, tuple[str, ...]]:
 def compare_runs(one: Path, other: Path) -> Comparison:
     """Compare two runs. Raises `VlsbenchError` where one of them is none, or they
     are runs of different sets."""
-    summaries = [read_summary(run / SUMMARY) for run in (one, other)]
+    summaries = [read_run(run, allow_unfinished=True)[1] for run in (one, other)]
     judges, rubrics = [each.judge for each in summaries], [each.rubric for each in summaries]
     first, second = (each.identity for each in summaries)
     if rubrics[0].digest != rubrics[1].digest:

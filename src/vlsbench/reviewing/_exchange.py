@@ -143,6 +143,8 @@ def import_tasks(review: Review, path: Path) -> int:
     standing = {(v.person, v.pair): v for v in review.current()[0] if v.complete}
     pairs = {pair.id: pair for pair in review.pairs}
     found = read_tasks(read_json(path, list[Any]), review, path.name)
+    if not found:
+        raise VlsbenchError(f"{path} holds no annotation: export the tasks once they are annotated")
     review.join({one.person: Role.REVIEWER for one in found})
     rows: list[Row] = []
     new = [one for one in found if not _same(one, standing.get((one.person, one.pair)))]

@@ -65,8 +65,8 @@ def finding(card: Card) -> str:
     wordless = a and a.contents.get("none", 0) >= a.pairs
     if leak:
         said.append(
-            f"{percent(leak.value)} (95 % interval {interval(leak)}) of the queries name what "
-            "their image shows."
+            f"{percent(leak.value)} (95 % interval {interval(leak)}) of the {leak.n:,} queries "
+            "measured name what their image shows."
         )
     elif wordless and card.pictured:
         bench = card.arguments
