@@ -236,8 +236,11 @@ def test_a_dry_run_of_a_run_that_is_done_says_so(vlsbench: Command, tmp_path: Pa
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (("--half-width", "3"), "for a 95 % interval of ± 3 points: 683 pairs of 683 images"),
-        (("--detect", "5"), "for a difference of 5 points: 626 pairs of 626 images"),
+        (
+            ("--half-width", "3"),
+            "where 0.8 of the pairs have the label (--rate): 683 pairs of 683 images",
+        ),
+        (("--detect", "5"), "where 0.2 of the labels change (--changing): 626 pairs of 626 images"),
     ],
 )
 def test_a_size_repeats_the_question(vlsbench: Command, typed: tuple[str, ...], said: str) -> None:
