@@ -92,6 +92,26 @@ def test_labels_of_another_runs_replies_are_refused(
     assert not opened.given()
 
 
+def test_what_a_spreadsheet_does_to_a_reply_makes_it_no_other(
+    opened: CalibratedRun, path: Path, truth: Truth
+) -> None:
+    rows = read(filled(path, truth))
+    for row in rows:
+        row["reply"] = row["reply"].replace(" ", "\n ").replace(".", "?").replace("'", "?")
+    assert take_labels(opened, [write(path.with_name("saved.csv"), rows)]) == (40, 0)
+
+
+def test_labels_can_be_told_to_be_a_models_afterwards(
+    opened: CalibratedRun, path: Path, truth: Truth
+) -> None:
+    rows = read(filled(path, truth))
+    assert take_labels(opened, [path.with_name("ann.csv")]) == (40, 0)
+    rows = [row | {"kind": "model"} for row in rows]
+    assert take_labels(opened, [write(path.with_name("model.csv"), rows)]) == (40, 0)
+    with pytest.raises(VlsbenchError, match="40 labels were made by a model"):
+        vlsbench.calibrate(opened.folder)
+
+
 def test_two_people_under_one_name_are_found_across_files(
     opened: CalibratedRun, path: Path, truth: Truth
 ) -> None:

@@ -185,6 +185,15 @@ def test_what_a_wrong_clock_left_holds_nobody_back(tmp_path: Path) -> None:
         assert took(began) < 20
 
 
+def test_requests_that_may_take_over_ten_minutes_of_a_rate_go_one_by_one(tmp_path: Path) -> None:
+    with lab.running(latency=0.3) as url:
+        run(
+            "lab/leaky?n=4", tmp_path / "r", model=f"lab/helpful@{url}", judge="offline",
+            tpm=6_000, concurrency=4, max_tokens=65_536,
+        )  # fmt: skip
+        assert lab.stats(url)["max_in_flight"] == 1
+
+
 def test_one_odd_count_of_tokens_holds_nobody_back(tmp_path: Path) -> None:
     with scripted(lambda _: Said(completion(usage=(5_000_000, 5)))) as played:
         asked = {"model": f"m@{played.url}", "judge": "offline", "tpm": 100_000}

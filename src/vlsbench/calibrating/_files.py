@@ -6,6 +6,7 @@ Label Studio's formats: https://labelstud.io/guide/task_format, https://labelstu
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,6 +24,11 @@ from vlsbench.text import counted, csv_value, file_name, storable
 
 LABELS, TASKS, CONFIG, RUBRIC = "labels.csv", "tasks.json", "label-studio.xml", "rubric.md"
 COLUMNS = ("id", "query", "image", "reply", "choices", "label", "annotator", "role", "kind")
+_LETTERS = re.compile(r"[^A-Za-z0-9]+")
+CELL = 30_000
+"""Characters that any spreadsheet keeps of a cell."""
+TELLING = 8
+"""Letters and digits from which on a reply is told from another."""
 _HEAD = """\
 Read query, image and reply; write one of the row's choices under `label`, and your name under
 `annotator`. Do not look at the judge's labels."""
@@ -141,7 +147,7 @@ def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
         VlsbenchError: A file cannot be read, or rows are wrong; lists every one, and nothing of any
             file is added.
     """
-    standing = {(one.annotator, one.id, one.adjudicates): one.label for one in run.given()}
+    standing = {(one.annotator, one.id, one.adjudicates): one for one in run.given()}
     drawn = set(run.drawn)
     bad: list[str] = []
     new: list[Given] = []
@@ -152,8 +158,8 @@ def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
             before = standing.get(place)
             if why := _fault(given, run, drawn, before, told):
                 bad.append(f"{path.name}, row {number}: {why}")
-            elif before is None:
-                standing[place] = given.label
+            elif before is None or before.by_model is not given.by_model:
+                standing[place] = given
                 new.append(replace(given, reply_sha256=run.replies[given.id].sha256))
             else:
                 known += 1
@@ -163,7 +169,9 @@ def take_labels(run: CalibratedRun, files: Iterable[Path]) -> tuple[int, int]:
     return len(new), known
 
 
-def _fault(given: Given, run: CalibratedRun, drawn: set[str], before: str | None, told: str) -> str:
+def _fault(
+    given: Given, run: CalibratedRun, drawn: set[str], before: Given | None, told: str
+) -> str:
     """Say why a label cannot be taken, with what its annotator said before; empty if it can.
 
     `told` is the reply that was labelled, as the file has it.
@@ -173,19 +181,22 @@ def _fault(given: Given, run: CalibratedRun, drawn: set[str], before: str | None
         return f"no scored reply {id[:60]!r} in this run"
     if id not in drawn:
         return f"{id} was not drawn: labels of replies that somebody chose correct nothing"
-    # Spreadsheets cut what is longer than a cell, and change line breaks.
-    texts = told, storable(run.replies[id].reply)
-    theirs, ours = (" ".join(text.split())[:30_000] for text in texts)
-    if theirs and theirs != ours:
-        return f"the reply of {id} is another one in this run: these are labels of another run"
+    # Spreadsheets cut long texts, change line breaks, and lose letters of other scripts.
+    theirs, ours = (_LETTERS.sub("", text) for text in (told, run.replies[id].reply))
+    same = theirs == ours or (len(told) > CELL and ours.startswith(theirs))
+    if not same and min(len(theirs), len(ours)) >= TELLING:
+        return (
+            f"the reply of {id} is another one in this run: these are labels of another run, or "
+            "the file was not saved as UTF-8"
+        )
     if label not in (labels := run.labels(id)):
         return f"label {label[:40]!r} of {id}: choose {', '.join(labels)}"
     if not given.annotator:
         return f"{id} has no annotator"
-    if before not in (None, label):
+    if before and before.label != label:
         return (
-            f"{given.annotator} labels {id} {label} here and {before} elsewhere: are these two "
-            "people? To change a label add a row of role adjudicator"
+            f"{given.annotator} labels {id} {label} here and {before.label} elsewhere: are these "
+            "two people? To change a label add a row of role adjudicator"
         )
     return ""
 

@@ -28,7 +28,7 @@ from vlsbench.engine._batch_rows import (
     describe,
     read_batches,
 )
-from vlsbench.engine._budget import INTERRUPTED, Budget, Halted, StopSignal
+from vlsbench.engine._budget import Budget, Halted, StopSignal
 from vlsbench.engine._context import PROBE, Tally
 from vlsbench.engine._ledger import Ledger, storable_json
 from vlsbench.engine._writer import Statement
@@ -356,10 +356,12 @@ class Batches:
     async def _heed(self) -> None:
         """Where the run stops: leave batches to their providers, or bring the last ones home."""
         await self._signal.wait()
-        if self._signal.error or self._signal.reason == INTERRUPTED:
+        if self._signal.error or self._signal.interrupted.is_set():
             self._leave()
         for batch in self._collecting.values():
             batch.full.set()
+        await self._signal.interrupted.wait()
+        self._leave()
 
     def _leave(self) -> None:
         self._leaving = True

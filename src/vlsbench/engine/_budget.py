@@ -38,6 +38,8 @@ class StopSignal:
         self.error: VlsbenchError | None = None
         self.leaving = asyncio.Event()
         """Set where also what waits for its model's pace is not to be sent."""
+        self.interrupted = asyncio.Event()
+        """Set once a person stopped the run, whatever else did before."""
         self._event = asyncio.Event()
 
     def __bool__(self) -> bool:
@@ -47,6 +49,8 @@ class StopSignal:
         """Ask everybody to make no new call; those that a spent budget has room for are made."""
         if not spent:
             self.leaving.set()
+        if reason == INTERRUPTED:
+            self.interrupted.set()
         if self.reason is None:
             self.reason, self.error = reason, error
         self._event.set()

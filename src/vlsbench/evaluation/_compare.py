@@ -85,7 +85,7 @@ def read_ended_run(folder: Path, summary: Summary) -> dict[Key, Ended]:
     """
     own = summary.view in (View.FULL, View.IMAGE) and not any(summary.identity["shrink"].values())
     told, named = summary.view == View.CAPTION, dict[str, str]()
-    if not own:
+    if not own and (folder / FILE).is_file():
         with Ledger.read(folder) as ledger:
             files, places = (json.loads(ledger.meta(k) or "{}") for k in ("files", "places"))
         # A file of another name holds many images.

@@ -215,9 +215,12 @@ class Server:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                answer = await response.content.read(MAX_ANSWER_BYTES)
-                while not response.content.at_eof() and len(answer) < MAX_ANSWER_BYTES:
-                    answer += await response.content.read(MAX_ANSWER_BYTES - len(answer))
+                read_so_far = bytearray()
+                async for part in response.content.iter_any():
+                    read_so_far += part
+                    if len(read_so_far) >= MAX_ANSWER_BYTES:
+                        break
+                answer = bytes(read_so_far)
                 status, told = response.status, response.headers
         except TimeoutError:
             raise Passing("timeout", uncounted=True) from None

@@ -34,7 +34,8 @@ GIVEN_BURST_S = 1.0
 """What may be asked at once under a given limit, as time at the limit; servers' own limits let a
 whole minute's requests go at once, and so do we where they tell."""
 MOST_AHEAD_S = 600.0
-"""A bucket that is to be full later than this was left by a wrong clock, or a wrong count."""
+"""A bucket that is to be full so much later than its largest request makes it was left by a wrong
+clock, or a wrong count."""
 LOOK_AGAIN_S = 0.5
 """How often who waits looks whether others gave back, or its run is stopping."""
 KINDS = ("requests", "tokens")
@@ -182,6 +183,8 @@ class SharedPace:
         told_apart = hashlib.sha256(repr(name).encode()).hexdigest()[:16]
         self._file = cache_folder() / FOLDER / f"{told_apart}.json"
         self._full: dict[str, float] = {}
+        self._largest = 0.0
+        """The longest that one request has taken of a bucket, in seconds."""
         self._share = 1.0
         """Of the most tokens that a request can take, what is counted for it."""
         self._turn = asyncio.Lock()
@@ -210,8 +213,11 @@ class SharedPace:
         # What takes more than the bucket holds goes when the bucket is full.
         last = now + max(0.0, burst - takes)
 
+        self._largest = max(self._largest, takes)
+        ahead = MOST_AHEAD_S + self._largest
+
         def full(at: float) -> float:
-            return max(at, now) if at <= now + MOST_AHEAD_S else now
+            return max(at, now) if at <= now + ahead else now
 
         at = self._change(kind, lambda at: full(at) + takes if full(at) <= last else at)
         return max(0.0, full(at) - last)
@@ -251,7 +257,7 @@ class SharedPace:
         """Change when a bucket will be full, for all processes; return when it was to be."""
         with contextlib.ExitStack() as locked:
             # Not there yet, broken, or where nobody may write: this process keeps its own pace.
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, NotImplementedError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 locked.enter_context(FileLock(f"{self._file}.lock", poll_interval=0.001))
                 self._full = msgspec.json.decode(self._file.read_bytes(), type=dict[str, float])

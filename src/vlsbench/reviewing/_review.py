@@ -196,7 +196,10 @@ class Review:
         self._images |= zip(images, pair.images, strict=True)
         # A verdict counts for nothing else than what was shown.
         seen = [pair.query, pair.category, pair.subcategory, list(images)]
-        shown = self._digests[pair.id] = hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+        shown = hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+        if self._digests.get(pair.id, shown) != shown:
+            self._status = None
+        self._digests[pair.id] = shown
         return images, shown
 
     def image(self, sha256: str) -> ImageData | None:

@@ -152,7 +152,7 @@ def sensitivity(seen: Sample, false_alarms: Sample, misses: Sample | None) -> Se
     for _ in range(12):
         middle = (low + high) / 2
         low, high = (middle, high) if lower(middle) > 0 else (low, middle)
-    return Sensitivity(0.0, low)
+    return Sensitivity(0.0, low or None)
 
 
 def _lower(
