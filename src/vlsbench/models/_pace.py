@@ -36,6 +36,8 @@ whole minute's requests go at once, and so do we where they tell."""
 MOST_AHEAD_S = 600.0
 """A bucket that is to be full so much later than its largest request makes it was left by a wrong
 clock, or a wrong count."""
+MOST_SHARE = 4.0
+"""How much more than the most that was reckoned a server may count for a request: images, say."""
 LOOK_AGAIN_S = 0.5
 """How often who waits looks whether others gave back, or its run is stopping."""
 KINDS = ("requests", "tokens")
@@ -228,7 +230,8 @@ class SharedPace:
             used = usage.input_tokens + usage.output_tokens
             self._return("tokens", taken - used)
             # Rises at once: the requests in flight together are not to exceed the limit.
-            self._share = max(used / most, (self._share + used / most) / 2)
+            share = min(MOST_SHARE, used / most)
+            self._share = max(share, (self._share + share) / 2)
 
     def _return(self, kind: str, amount: float) -> None:
         if limit := self._limits.get(kind):
