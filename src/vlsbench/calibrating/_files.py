@@ -24,7 +24,7 @@ from vlsbench.text import counted, csv_value, file_name, storable
 
 LABELS, TASKS, CONFIG, RUBRIC = "labels.csv", "tasks.json", "label-studio.xml", "rubric.md"
 COLUMNS = ("id", "query", "image", "reply", "choices", "label", "annotator", "role", "kind")
-_LETTERS = re.compile(r"[^A-Za-z0-9]+")
+_NO_LETTERS = re.compile(r"[^A-Za-z0-9]+")
 CELL = 30_000
 """Characters that any spreadsheet keeps of a cell."""
 TELLING = 8
@@ -182,7 +182,7 @@ def _fault(
     if id not in drawn:
         return f"{id} was not drawn: labels of replies that somebody chose correct nothing"
     # Spreadsheets cut long texts, change line breaks, and lose letters of other scripts.
-    theirs, ours = (_LETTERS.sub("", text) for text in (told, run.replies[id].reply))
+    theirs, ours = (_NO_LETTERS.sub("", text) for text in (told, run.replies[id].reply))
     same = theirs == ours or (len(told) > CELL and ours.startswith(theirs))
     if not same and min(len(theirs), len(ours)) >= TELLING:
         return (

@@ -28,7 +28,7 @@ from vlsbench.models._answers import (
     words_of,
 )
 from vlsbench.models._chat import UNCOUNTED, CallFailed, FatalCall, Finish, Reply, Request
-from vlsbench.models._pace import Backoff, Limiter, Passing, SharedPace, rest, retry_after
+from vlsbench.models._pace import Backoff, Limiter, Passing, SharedPace, pause, retry_after
 from vlsbench.models._prices import most_tokens
 from vlsbench.pairs import ImageError
 from vlsbench.text import first_line
@@ -191,7 +191,7 @@ class Server:
             retry=tenacity.retry_if_exception_type(Passing),
             stop=stop,
             wait=wait,
-            sleep=rest,
+            sleep=pause,
             reraise=True,
         )
         return await retrying(again)

@@ -52,18 +52,12 @@ def is_leaving() -> bool:
 
 
 async def pause(seconds: float) -> None:
-    """Wait, but no longer than the run that asks goes on."""
+    """Wait. Raises `Halted` as soon as the run that asks sends nothing more."""
     if (leaving := LEAVING.get()) is None:
         await asyncio.sleep(seconds)
         return
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(leaving.wait(), seconds)
-
-
-async def rest(seconds: float) -> None:
-    """Wait before one asks again. Raises `Halted` where the run that asks sends nothing more."""
-    await pause(seconds)
-    if is_leaving():
         raise Halted
 
 
@@ -89,9 +83,9 @@ class Limiter:
         try:
             await turn
             # Nobody else could use the place meanwhile: the server asked all to stay away.
-            while (wait := self._closed_until - time.monotonic()) > 0 and not is_leaving():
+            while (wait := self._closed_until - time.monotonic()) > 0:
                 await pause(wait)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Halted):
             if not turn.cancelled():
                 await self.__aexit__()
             raise
